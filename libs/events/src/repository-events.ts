@@ -1,0 +1,38 @@
+import type { Gun, KeyId, PublicKey, RoleName, ServerRole, Sha256 } from '@scrivener/tuf';
+
+/** Points at the exact bytes of a metafile, which the log keeps once under their sha256. */
+export interface MetafileRef {
+  readonly role: RoleName;
+  readonly version: bigint;
+  readonly sha256: Sha256;
+  /** Bytes. */
+  readonly length: number;
+}
+
+/** Who asked, as far as it is known; kept for the audit, never decided upon. */
+export interface Cause {
+  readonly requestId?: string;
+  readonly subject?: string;
+  readonly traceId?: string;
+}
+
+/** One thing that happened to a repository. Written once, never changed, replayed for ever. */
+interface Fact<Type extends string, Data> {
+  readonly type: Type;
+  readonly gun: Gun;
+  /** RFC 3339 in UTC with milliseconds, read from the caller's clock. */
+  readonly at: string;
+  readonly cause: Cause;
+  readonly data: Readonly<Data>;
+}
+
+/** The signer made a key pair for this repository; `key` is the public half. */
+export type KeyCreated = Fact<'KeyCreated', { role: ServerRole; keyid: KeyId; key: PublicKey }>;
+/** A publish: what the client uploaded and what was signed for it become current together. */
+export type UpdatePublished = Fact<'UpdatePublished', { metafiles: readonly MetafileRef[] }>;
+/** The server signed the next version of roles it holds the keys of; nothing else moved. */
+export type RoleRenewed = Fact<'RoleRenewed', { metafiles: readonly MetafileRef[] }>;
+/** All metadata of the repository is gone from the wire; its keys stay usable (WIRE §10). */
+export type RepositoryDeleted = Fact<'RepositoryDeleted', Record<never, never>>;
+
+export type RepositoryEvent = KeyCreated | UpdatePublished | RoleRenewed | RepositoryDeleted;

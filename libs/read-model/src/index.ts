@@ -1,0 +1,1 @@
+export type { Change, ChangesQuery, PublishedFile, ReadModel } from './read-model.ts';

@@ -1,0 +1,64 @@
+import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
+
+/** One stored version of a role, as GETs serve it. */
+export interface PublishedFile {
+  readonly bytes: Uint8Array;
+  readonly version: bigint;
+  readonly sha256: Sha256;
+  /** `at` of the event that published it: Last-Modified. */
+  readonly publishedAt: Date;
+}
+
+/** One entry of the changefeed (WIRE §11). */
+export interface Change {
+  /** 1, 2, 3 … in the order of the log. */
+  readonly id: number;
+  readonly createdAt: Date;
+  readonly gun: Gun;
+  /** Of the timestamp; 0 for a deletion. */
+  readonly version: bigint;
+  /** Of the timestamp; empty for a deletion. */
+  readonly sha256: Sha256 | '';
+  readonly category: 'update' | 'deletion';
+}
+
+/** Which changes: WIRE §11's table says how `after` and `records` go together. */
+export interface ChangesQuery {
+  /** Only this repository; all of them where absent. */
+  readonly gun?: Gun;
+  /** `change_id`, an int32. */
+  readonly changeId: number;
+  /** An int32 other than 0. Negative: backwards. */
+  readonly records: number;
+}
+
+/** What GETs read. Everything here can be thrown away and projected again from the log. */
+export interface ReadModel {
+  /** The highest version of a role. */
+  current(gun: Gun, role: RoleName): Promise<PublishedFile | undefined>;
+  byVersion(gun: Gun, role: RoleName, version: bigint): Promise<PublishedFile | undefined>;
+  byChecksum(gun: Gun, role: RoleName, sha256: Sha256): Promise<PublishedFile | undefined>;
+  /** Oldest first. */
+  changes(query: ChangesQuery): Promise<readonly Change[]>;
+
+  /**
+   * Projects the next events of the log: their rows and the checkpoint in one transaction, so that
+   * a crash repeats nothing and skips nothing. Of several callers at once one works and the others
+   * get `busy`. `more` says that the log may go on; `idle` that its end was reached.
+   */
+  project(): Promise<'more' | 'idle' | 'busy'>;
+
+  /** Position of the last event that is projected; 0 before the first. */
+  checkpoint(): Promise<number>;
+
+  /**
+   * Resolves to true as soon as the checkpoint has reached `position`, in whatever process that
+   * was; to false when `timeoutMs` is over.
+   */
+  reached(position: number, timeoutMs: number): Promise<boolean>;
+
+  /** Throws every row away and projects the log again from position 0, seen by readers all at once. */
+  replay(): Promise<void>;
+
+  close(): Promise<void>;
+}

@@ -1,0 +1,33 @@
+import type { Logger } from './logger.ts';
+
+/** How long a drain may take before the process ends all the same, in milliseconds. */
+const DRAIN_LIMIT = 15_000;
+
+/**
+ * On SIGTERM or SIGINT: runs `drain` once, then exits 0; exits 1 when that fails or takes longer
+ * than 15 s. Further signals do nothing, so that a terminal's Ctrl-C cannot cut a drain short.
+ */
+export function drainOnSignal(logger: Logger, drain: () => Promise<void>): void {
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    if (stopping) return;
+    stopping = true;
+    logger.info(`${signal}: draining`);
+    setTimeout(() => {
+      logger.error('drain took too long');
+      process.exit(1);
+    }, DRAIN_LIMIT).unref();
+    drain().then(
+      () => {
+        logger.info('stopped');
+        process.exit(0);
+      },
+      (error: unknown) => {
+        logger.error({ err: error }, 'drain failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}

@@ -1,0 +1,6 @@
+export {
+  SigningError,
+  type CreateKeyRequest,
+  type Signer,
+  type SigningErrorCode,
+} from './signer.ts';

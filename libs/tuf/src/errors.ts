@@ -1,0 +1,32 @@
+/**
+ * Why the rules refuse something.
+ *
+ * - `MALFORMED_JSON`: bytes that are not JSON of the right shape (WIRE §5.3)
+ * - `INVALID_ROLE`: a name that no role can have
+ * - `BAD_ROOT`, `BAD_TARGETS`, `BAD_SNAPSHOT`: that file breaks a rule (§6.2 to §6.5)
+ * - `BAD_HIERARCHY`: a file is missing and the server cannot make it
+ * - `VALIDATION`: the update as a whole cannot be valid
+ * - `UNTRUSTED_STATE`: what is stored no longer verifies, so nothing can follow it
+ * - `OLD_VERSION`: a version at least as high is stored already (§9)
+ */
+export type TufErrorCode =
+  | 'MALFORMED_JSON'
+  | 'INVALID_ROLE'
+  | 'BAD_ROOT'
+  | 'BAD_TARGETS'
+  | 'BAD_SNAPSHOT'
+  | 'BAD_HIERARCHY'
+  | 'VALIDATION'
+  | 'UNTRUSTED_STATE'
+  | 'OLD_VERSION';
+
+/** A refusal by the TUF rules. `message` is the text that Notary's clients are used to see. */
+export class TufError extends Error {
+  override readonly name = 'TufError';
+  readonly code: TufErrorCode;
+
+  constructor(code: TufErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,15 @@
+declare const keyid: unique symbol;
+
+/** 64 lower-case hex digits: SHA-256 of a key's canonical JSON (WIRE §7.4). */
+export type KeyId = string & { readonly [keyid]: true };
+
+/** A public key as it stands in metadata. */
+export interface PublicKey {
+  /** `ed25519`, `ecdsa`, `rsa`, `ecdsa-x509`, `rsa-x509`; others are tolerated and verify nothing. */
+  readonly keytype: string;
+  /** Padded standard base64; WIRE §7.4 says of what. */
+  readonly public: string;
+}
+
+/** The algorithms the server makes keys of. */
+export type ServerKeyAlgorithm = 'ed25519' | 'ecdsa';
