@@ -1,3 +1,5 @@
 export { ConfigError, readConfig, resolveBeside, type ConfigSource } from './config.ts';
+export { waitForDatabase, type WaitOptions } from './database.ts';
 export { createLogger, logLevel, type Logger, type LogLevel } from './logger.ts';
+export { migrate, MigrationError } from './migrate.ts';
 export { drainOnSignal } from './shutdown.ts';
