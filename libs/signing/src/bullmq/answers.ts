@@ -1,0 +1,112 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { QueueEvents } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { QUEUE_PREFIX, SIGNING_QUEUE } from '../jobs.ts';
+import type { RedisConnection } from './redis-options.ts';
+
+/** How a job ended. The value comes from outside and is not parsed yet. */
+export type Outcome = { readonly value: unknown } | { readonly failure: string };
+
+type Listener = (outcome: Outcome) => void;
+
+/** Pause before the event stream is opened anew, in milliseconds. */
+const REOPEN_AFTER = 250;
+/** How long one read of the stream waits; a dead connection is noticed a second later. */
+const READ_TIME = 2_000;
+/** How long a tidy close may take; Redis may be gone. */
+const CLOSE_TIME = 500;
+
+/**
+ * The answers that workers give, by job id. The answer is taken from the event itself: a finished
+ * job is gone from Redis at once, and whoever looks for it afterwards may find nothing.
+ *
+ * Reading starts at Redis' present time and goes on from the last event read, also across lost
+ * connections, so that nothing said after `listen` was registered is missed. What Redis itself
+ * forgets (a restart) is lost: who waits has to ask again.
+ */
+export class Answers {
+  readonly #redis: Redis;
+  readonly #options: RedisConnection;
+  readonly #onError: (error: Error) => void;
+  readonly #listeners = new Map<string, Set<Listener>>();
+  readonly #closing = new AbortController();
+  #events: QueueEvents | undefined;
+  #running: Promise<void>;
+
+  /** `redis` is only asked for the time; the reading gets a connection of its own. */
+  constructor(redis: Redis, options: RedisConnection, onError: (error: Error) => void) {
+    this.#redis = redis;
+    this.#options = options;
+    this.#onError = onError;
+    this.#running = this.#run();
+  }
+
+  /** Calls `listener` when the job ends; the function returned stops that. */
+  listen(jobId: string, listener: Listener): () => void {
+    const listeners = this.#listeners.get(jobId) ?? new Set();
+    this.#listeners.set(jobId, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#listeners.get(jobId) === listeners) {
+        this.#listeners.delete(jobId);
+      }
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    if (this.#events !== undefined) await closeEvents(this.#events);
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      try {
+        await this.#read();
+      } catch (error) {
+        this.#onError(asError(error));
+      }
+      await delay(REOPEN_AFTER, undefined, { signal: this.#closing.signal }).catch(() => {});
+    }
+  }
+
+  async #read(): Promise<void> {
+    const [seconds] = await this.#redis.time();
+    if (this.#closing.signal.aborted) return;
+    const events = new QueueEvents(SIGNING_QUEUE, {
+      connection: this.#options,
+      prefix: QUEUE_PREFIX,
+      autorun: false,
+      lastEventId: `${Number(seconds) * 1_000}-0`,
+      blockingTimeout: READ_TIME,
+      skipVersionCheck: true, // a check that fails once would fail this connection for good
+    });
+    events.on('error', this.#onError);
+    events.on('completed', ({ jobId, returnvalue }) => this.#tell(jobId, { value: returnvalue }));
+    events.on('failed', ({ jobId, failedReason }) => this.#tell(jobId, { failure: failedReason }));
+    this.#events = events;
+    try {
+      await events.run();
+    } finally {
+      await closeEvents(events);
+    }
+  }
+
+  #tell(jobId: string, outcome: Outcome): void {
+    for (const listener of this.#listeners.get(jobId) ?? []) listener(outcome);
+  }
+}
+
+/** BullMQ's own close waits for ever where Redis is gone; after a while we just cut the line. */
+async function closeEvents(events: QueueEvents): Promise<void> {
+  const closed = events.close().then(
+    () => true,
+    () => false,
+  );
+  const tidy = await Promise.race([closed, delay(CLOSE_TIME, false)]);
+  if (!tidy) await Promise.race([events.getBackend().close(true), delay(CLOSE_TIME)]);
+}
+
+function asError(value: unknown): Error {
+  return value instanceof Error ? value : new Error(String(value));
+}

@@ -1,0 +1,134 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'bullmq';
+import {
+  createKeyJob,
+  malformed,
+  QUEUE_PREFIX,
+  SIGNING_QUEUE,
+  signJob,
+  type CreateKeyResult,
+  type Refusal,
+  type SignResult,
+} from '../jobs.ts';
+import { SigningError, type Signer } from '../signer.ts';
+import type { RedisConnection } from './redis-options.ts';
+
+export interface ServeOptions {
+  /** Who does the work. */
+  readonly signer: Pick<Signer, 'createKey' | 'sign'>;
+  readonly redis: RedisConnection;
+  /** Jobs at a time. */
+  readonly concurrency: number;
+  /** Told of jobs that threw, and of connection trouble. Never handed what was to be signed. */
+  readonly onError: (error: Error, jobId?: string) => void;
+}
+
+export interface ServedSigner {
+  /** Resolves when jobs are being taken for the first time. */
+  ready(): Promise<void>;
+  /** Finishes the jobs at hand and takes no more; gives up after 10 s, e.g. where Redis is gone. */
+  close(): Promise<void>;
+}
+
+/**
+ * How soon the jobs of a worker that died are another's: its lock has to run out (4 s) and two looks
+ * at the list of active jobs have to pass (1 s each). Askers wait 8 s.
+ */
+const LOCK_DURATION = 4_000;
+const STALLED_INTERVAL = 1_000;
+/** A job that lasts longer has failed, and may be tried again. In milliseconds. */
+const JOB_TIME_LIMIT = 5_000;
+const CLOSE_LIMIT = 10_000;
+
+/** Takes jobs from the queue for a signer, until closed. Starts whether Redis is there or not. */
+export function serveSigner({ signer, redis, concurrency, onError }: ServeOptions): ServedSigner {
+  const worker = new Worker<unknown, SignResult | CreateKeyResult>(
+    SIGNING_QUEUE,
+    ({ name, data }) => inTime(answer(signer, name, data)),
+    {
+      connection: redis,
+      prefix: QUEUE_PREFIX,
+      concurrency,
+      lockDuration: LOCK_DURATION,
+      stalledInterval: STALLED_INTERVAL,
+      // Jobs are signed again with the same result, so that dying workers need no limit of their own.
+      maxStalledCount: 100,
+      drainDelay: 2, // seconds; how late a job is whose wake-up call went to a worker that died
+      runRetryDelay: 250,
+      skipVersionCheck: true, // a check that fails once would fail this worker for good
+    },
+  );
+  worker.on('error', (error) => onError(error));
+  worker.on('failed', (job, error) => onError(error, job?.id));
+  return {
+    ready: async () => {
+      await worker.waitUntilReady();
+    },
+    close: async () => {
+      const limit = new AbortController();
+      await Promise.race([
+        worker.close(),
+        delay(CLOSE_LIMIT, undefined, { signal: limit.signal }),
+      ]).finally(() => limit.abort());
+    },
+  };
+}
+
+/** Refusals are returned, for a retry would end the same; all else is thrown and tried again. */
+async function answer(
+  signer: ServeOptions['signer'],
+  name: string,
+  data: unknown,
+): Promise<SignResult | CreateKeyResult> {
+  try {
+    switch (name) {
+      case 'sign':
+        return await answerSign(signer, data);
+      case 'create-key':
+        return await answerCreateKey(signer, data);
+      default:
+        return { ok: false, code: 'REFUSED', message: 'no such kind of job' };
+    }
+  } catch (error) {
+    return refusal(error);
+  }
+}
+
+async function answerSign(signer: Pick<Signer, 'sign'>, data: unknown): Promise<SignResult> {
+  const job = signJob.safeParse(data);
+  if (!job.success) return malformed(job.error);
+  const { snapshot, timestamp } = await signer.sign(job.data);
+  return {
+    ok: true,
+    ...(snapshot === undefined ? {} : { snapshot: [...snapshot] }),
+    timestamp: [...timestamp],
+  };
+}
+
+async function answerCreateKey(
+  signer: Pick<Signer, 'createKey'>,
+  data: unknown,
+): Promise<CreateKeyResult> {
+  const job = createKeyJob.safeParse(data);
+  if (!job.success) return malformed(job.error);
+  const key = await signer.createKey(job.data);
+  return { ok: true, keytype: key.keytype, public: key.public };
+}
+
+function refusal(error: unknown): Refusal {
+  if (!(error instanceof SigningError) || error.code === 'UNAVAILABLE') throw error;
+  return { ok: false, code: error.code, message: error.message };
+}
+
+async function inTime<Value>(work: Promise<Value>): Promise<Value> {
+  const limit = new AbortController();
+  const late = delay(JOB_TIME_LIMIT, undefined, { signal: limit.signal }).then((): never => {
+    throw new Error(`the job took longer than ${JOB_TIME_LIMIT} ms`);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    late.catch(() => {});
+    limit.abort();
+  }
+}

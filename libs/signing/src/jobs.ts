@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto';
+import {
+  parseGun,
+  sha256Of,
+  type Gun,
+  type KeyId,
+  type RoleName,
+  type Sha256,
+} from '@scrivener/tuf';
+import { z } from 'zod';
+
+/*
+ * What travels between those who ask for a signature and those who sign. Both sides parse what they
+ * receive: whoever can write to the queue's store can write anything. Versions are decimal strings
+ * and bytes are base64, as JSON has neither int64 nor bytes.
+ */
+
+/** The one queue; what is asked for is told by a job's name. */
+export const SIGNING_QUEUE = 'signing';
+
+/** Keeps our keys apart from other users of the same Redis. */
+export const QUEUE_PREFIX = 'scrivener';
+
+export type JobName = 'create-key' | 'sign';
+
+const INT64_MAX = 2n ** 63n - 1n;
+
+const gun = z.custom<Gun>(
+  (value) => typeof value === 'string' && parseGun(value) !== undefined,
+  'not a GUN',
+);
+const keyid = z.custom<KeyId>(
+  (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value),
+  'not a keyid',
+);
+const version = z.codec(
+  z.string().regex(/^[1-9][0-9]{0,18}$/, 'not a version'),
+  z.bigint().min(1n).max(INT64_MAX),
+  { decode: (text) => BigInt(text), encode: (value) => value.toString() },
+);
+/** Of a file that a client made, which may have any version. */
+const foreignVersion = z.codec(
+  z.string().regex(/^-?(0|[1-9][0-9]{0,18})$/, 'not a version'),
+  z.bigint().min(-INT64_MAX).max(INT64_MAX),
+  { decode: (text) => BigInt(text), encode: (value) => value.toString() },
+);
+const octets = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'not bytes');
+const bytes = z.codec(z.base64(), octets, {
+  decode: (text) => Buffer.from(text, 'base64'),
+  encode: (value) => Buffer.from(value).toString('base64'),
+});
+/** At least one, for an envelope without signatures is of no use; a role of thousands is an attack. */
+const keyids = z.array(keyid).min(1).max(64).readonly();
+
+const snapshotFile = z.codec(
+  z.strictObject({ version: foreignVersion, bytes }),
+  z.object({
+    role: z.custom<RoleName>((value) => value === 'snapshot', 'not a snapshot'),
+    version: z.bigint(),
+    bytes: octets,
+    sha256: z.custom<Sha256>(),
+  }),
+  {
+    decode: (file) => ({ role: 'snapshot' as const, ...file, sha256: sha256Of(file.bytes) }),
+    encode: (file) => ({ version: file.version, bytes: file.bytes }),
+  },
+);
+
+/** Data of a `sign` job; parses into a `SigningRequest`. */
+export const signJob = z.strictObject({
+  gun,
+  snapshot: z.strictObject({ version, signed: z.string().min(1), keyids }).exactOptional(),
+  timestamp: z.strictObject({
+    version,
+    expires: z.string().min(1).max(64),
+    keyids,
+    snapshot: snapshotFile.exactOptional(),
+  }),
+});
+
+/** Data of a `create-key` job; parses into a `CreateKeyRequest`. */
+export const createKeyJob = z.strictObject({
+  gun,
+  role: z.enum(['snapshot', 'timestamp']),
+  algorithm: z.enum(['ed25519', 'ecdsa']),
+});
+
+/** A refusal is an answer: a throw would be tried again, and no retry mends it. */
+const refusal = z.strictObject({
+  ok: z.literal(false),
+  code: z.enum(['UNKNOWN_KEY', 'REFUSED']),
+  message: z.string(),
+});
+const signatures = z.array(z.strictObject({ keyid, method: z.string(), sig: z.base64() }));
+
+export const signResult = z.discriminatedUnion('ok', [
+  z.strictObject({
+    ok: z.literal(true),
+    snapshot: signatures.exactOptional(),
+    timestamp: signatures,
+  }),
+  refusal,
+]);
+
+export const createKeyResult = z.discriminatedUnion('ok', [
+  z.strictObject({ ok: z.literal(true), keytype: z.string(), public: z.base64() }),
+  refusal,
+]);
+
+/** The JSON forms, as they lie in the queue. */
+export type SignJob = z.input<typeof signJob>;
+export type CreateKeyJob = z.input<typeof createKeyJob>;
+export type SignResult = z.output<typeof signResult>;
+export type CreateKeyResult = z.output<typeof createKeyResult>;
+export type Refusal = z.output<typeof refusal>;
+
+/** The answer to a job that is not of the shape above. Names the place, never the content. */
+export function malformed(error: z.ZodError): Refusal {
+  const places = error.issues.map((issue) => issue.path.join('.') || 'the job itself');
+  return { ok: false, code: 'REFUSED', message: `malformed job: ${places.join(', ')}` };
+}
+
+/**
+ * The id under which a question stands in the queue: the same question has the same id, so that
+ * asking it again while it waits adds nothing. BullMQ refuses colons and integers in ids.
+ */
+export function jobId(name: JobName, ...parts: readonly string[]): string {
+  const hash = createHash('sha256').update(JSON.stringify([name, ...parts]));
+  return `${name}-${hash.digest('hex')}`;
+}
