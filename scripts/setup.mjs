@@ -20,9 +20,10 @@ const NPM_CI = [
   'ci',
   '--include=dev',
   '--include=optional',
-  '--fetch-retries=4',
+  '--loglevel=error',
+  '--fetch-retries=3',
   '--fetch-retry-mintimeout=1000',
-  '--fetch-retry-maxtimeout=10000',
+  '--fetch-retry-maxtimeout=5000',
 ];
 
 if (!isAtLeast(OLDEST_NODE_FOR_NPM)) {
