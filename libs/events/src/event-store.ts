@@ -37,12 +37,13 @@ export class WrongExpectedVersion extends Error {
 /** The log: one stream for each GUN, and all of them in one order. */
 export interface EventStore {
   /**
-   * Adds one event to the end of a stream, and the bytes of the metafiles it names that are not
-   * stored yet: all of it durably, or nothing.
+   * Adds one event to the end of a stream, and the bytes of the metafiles it names (all of them
+   * have to be in `metafiles`; each is stored once): all of it durably, or nothing.
    *
    * `head` is what the caller decided on. If another writer was faster, nothing is added and this
    * throws `WrongExpectedVersion`. If the answer gets lost, the event may be there; appending the
    * same event on the same `head` again is safe: it answers with the recorded event and adds nothing.
+   * Throws `EventLogError` for what can never be stored.
    */
   append(
     head: StreamHead,
@@ -67,6 +68,9 @@ export interface EventStore {
    * (while the connection is away) not at all: subscribers poll behind it.
    */
   subscribe(wake: () => void): Promise<Unsubscribe>;
+
+  /** Ends every subscription and gives connections back. */
+  close(): Promise<void>;
 }
 
 export type Unsubscribe = () => Promise<void>;

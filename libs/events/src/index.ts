@@ -1,3 +1,6 @@
+export { isStorableGun } from './draft.ts';
+export { EventLogError, type EventLogErrorCode } from './errors.ts';
+export { emptyHead, eventHash, firstBrokenLink, type HashedEvent } from './event-hash.ts';
 export {
   WrongExpectedVersion,
   type EventStore,
@@ -5,6 +8,20 @@ export {
   type StreamHead,
   type Unsubscribe,
 } from './event-store.ts';
+export {
+  deleteRepository,
+  emptyRepository,
+  evolve,
+  evolveAll,
+  publishUpdate,
+  recordKey,
+  renewRoles,
+  type NewKey,
+  type Occasion,
+  type Publication,
+  type Repository,
+  type ServerKey,
+} from './repository.ts';
 export type {
   Cause,
   KeyCreated,

@@ -33,6 +33,6 @@ export type UpdatePublished = Fact<'UpdatePublished', { metafiles: readonly Meta
 /** The server signed the next version of roles it holds the keys of; nothing else moved. */
 export type RoleRenewed = Fact<'RoleRenewed', { metafiles: readonly MetafileRef[] }>;
 /** All metadata of the repository is gone from the wire; its keys stay usable (WIRE §10). */
-export type RepositoryDeleted = Fact<'RepositoryDeleted', Record<never, never>>;
+export type RepositoryDeleted = Fact<'RepositoryDeleted', Record<string, never>>;
 
 export type RepositoryEvent = KeyCreated | UpdatePublished | RoleRenewed | RepositoryDeleted;

@@ -1,0 +1,157 @@
+import {
+  TufError,
+  type Gun,
+  type KeyId,
+  type Metafile,
+  type PublicKey,
+  type RoleName,
+  type ServerRole,
+} from '@scrivener/tuf';
+import { emptyHead } from './event-hash.ts';
+import type { RecordedEvent, StreamHead } from './event-store.ts';
+import type {
+  Cause,
+  KeyCreated,
+  MetafileRef,
+  RepositoryDeleted,
+  RoleRenewed,
+  UpdatePublished,
+} from './repository-events.ts';
+
+/** A key that the signer holds the private half of. */
+export interface ServerKey {
+  readonly role: ServerRole;
+  readonly key: PublicKey;
+}
+
+/** What the log says about one repository: all that decisions are made on. */
+export interface Repository {
+  /** What the next event builds on. */
+  readonly head: StreamHead;
+  /** The current metafile of each role; empty before the first publish and after a deletion. */
+  readonly current: ReadonlyMap<RoleName, MetafileRef>;
+  /** Every key the signer ever made for it; a deletion takes none away (WIRE §10). */
+  readonly keys: ReadonlyMap<KeyId, ServerKey>;
+}
+
+export function emptyRepository(gun: Gun): Repository {
+  return { head: emptyHead(gun), current: new Map(), keys: new Map() };
+}
+
+/** Evolves: the repository after an event. Never refuses one; what is in the log happened. */
+export function evolve(repository: Repository, recorded: RecordedEvent): Repository {
+  return evolveAll(repository, [recorded]);
+}
+
+/** The repository after a stretch of its stream. Copies the maps once, however many events. */
+export function evolveAll(repository: Repository, stream: readonly RecordedEvent[]): Repository {
+  const current = new Map(repository.current);
+  const keys = new Map(repository.keys);
+  let { head } = repository;
+  for (const { version, hash, event } of stream) {
+    head = { gun: event.gun, version, hash };
+    switch (event.type) {
+      case 'KeyCreated':
+        keys.set(event.data.keyid, { role: event.data.role, key: event.data.key });
+        break;
+      case 'UpdatePublished':
+      case 'RoleRenewed':
+        for (const metafile of event.data.metafiles) current.set(metafile.role, metafile);
+        break;
+      case 'RepositoryDeleted':
+        current.clear();
+        break;
+    }
+  }
+  return { head, current, keys };
+}
+
+/** When, and who asked. */
+export interface Occasion {
+  /** RFC 3339 in UTC with milliseconds, as `Date.toISOString` writes it. */
+  readonly at: string;
+  readonly cause: Cause;
+}
+
+export interface Publication extends Occasion {
+  /** What was uploaded and what was signed for it. */
+  readonly metafiles: readonly Metafile[];
+}
+
+/**
+ * Decides: the event of a publish. That the files follow the rules was checked before; this
+ * guards once more what the log itself relies on: versions only go up (WIRE §9). Throws
+ * `TufError` (`OLD_VERSION`).
+ */
+export function publishUpdate(
+  repository: Repository,
+  { metafiles, at, cause }: Publication,
+): UpdatePublished {
+  oneOfEachRole(metafiles);
+  for (const { role, version } of metafiles) {
+    const current = repository.current.get(role);
+    if (current !== undefined && version <= current.version) throw oldVersion();
+  }
+  const { gun } = repository.head;
+  return { type: 'UpdatePublished', gun, at, cause, data: { metafiles: metafiles.map(refTo) } };
+}
+
+/**
+ * Decides: the event of a renewal: a timestamp, with or without a snapshot, each the very next
+ * version of what is current. Throws `TufError` (`OLD_VERSION`) where that was renewed meanwhile.
+ */
+export function renewRoles(
+  repository: Repository,
+  { metafiles, at, cause }: Publication,
+): RoleRenewed {
+  oneOfEachRole(metafiles);
+  for (const { role, version } of metafiles) {
+    if (role !== 'snapshot' && role !== 'timestamp') {
+      throw new RangeError(`the server renews no ${role}`);
+    }
+    const current = repository.current.get(role);
+    if (current === undefined) throw new RangeError(`there is no ${role} to renew`);
+    if (version <= current.version) throw oldVersion();
+    if (version > current.version + 1n) throw new RangeError(`a renewal skips no version`);
+  }
+  const { gun } = repository.head;
+  return { type: 'RoleRenewed', gun, at, cause, data: { metafiles: metafiles.map(refTo) } };
+}
+
+export interface NewKey extends Occasion {
+  readonly role: ServerRole;
+  readonly keyid: KeyId;
+  readonly key: PublicKey;
+}
+
+/** Decides: that the signer holds a key for this repository; nothing when the log says so already. */
+export function recordKey(
+  { head, keys }: Repository,
+  { role, keyid, key, at, cause }: NewKey,
+): KeyCreated | undefined {
+  if (keys.has(keyid)) return undefined;
+  return { type: 'KeyCreated', gun: head.gun, at, cause, data: { role, keyid, key } };
+}
+
+/** Decides: that all metadata goes; nothing when there is none. */
+export function deleteRepository(
+  { head, current }: Repository,
+  { at, cause }: Occasion,
+): RepositoryDeleted | undefined {
+  if (current.size === 0) return undefined;
+  return { type: 'RepositoryDeleted', gun: head.gun, at, cause, data: {} };
+}
+
+function refTo({ role, version, bytes, sha256 }: Metafile): MetafileRef {
+  return { role, version, sha256, length: bytes.length };
+}
+
+function oneOfEachRole(metafiles: readonly Metafile[]): void {
+  if (new Set(metafiles.map(({ role }) => role)).size < metafiles.length) {
+    throw new RangeError('one event makes one version of a role current');
+  }
+}
+
+function oldVersion(): TufError {
+  return new TufError('OLD_VERSION', 'A newer version of metadata is already available.');
+}
