@@ -1,0 +1,86 @@
+import { publishUpdate, type Cause, type Repository } from '@scrivener/events';
+import { SigningError, type Signer } from '@scrivener/signing';
+import {
+  assembleServerRoles,
+  rolesInPlay,
+  TufError,
+  verifyUpdate,
+  type Gun,
+  type Metafile,
+  type SigningRequest,
+  type UploadedFile,
+} from '@scrivener/tuf';
+import type { Repositories } from './repositories.ts';
+import type { Writer } from './writer.ts';
+
+/** The files of an update in the order of the form. */
+export interface PublishCommand {
+  readonly gun: Gun;
+  readonly upload: readonly UploadedFile[];
+  readonly cause: Cause;
+}
+
+/**
+ * Makes an update current, together with the snapshot and timestamp that are signed for it: one
+ * event. Signing comes first and the append last, so that whatever fails before leaves nothing.
+ * Throws `TufError` where the rules refuse the update, `SigningError` and `Unavailable`.
+ */
+export function createPublish(
+  repositories: Repositories,
+  signer: Pick<Signer, 'sign'>,
+  writer: Writer,
+  now: () => Date,
+): (command: PublishCommand) => Promise<void> {
+  return ({ gun, upload, cause }) =>
+    writer.write(gun, async (repository, attempt) => {
+      if (attempt > 0) refuseOvertaken(repository, upload);
+      const at = now();
+      const current = await repositories.metafiles(
+        repository,
+        rolesInPlay(upload.map(({ role }) => role)),
+      );
+
+      const verified = verifyUpdate({
+        gun,
+        current,
+        upload,
+        serverKeys: new Set(repository.keys.keys()),
+        now: at,
+      });
+      const signed = await sign(signer, verified.request);
+      const metafiles = [...verified.metafiles, ...signed];
+
+      return {
+        event: publishUpdate(repository, { metafiles, at: at.toISOString(), cause }),
+        metafiles,
+      };
+    });
+}
+
+/**
+ * Another writer was faster. If it published one of our roles, we lost, and the answer is `VERSION`
+ * whatever else no longer fits; if it did not, the update is decided again on top of the other's.
+ */
+function refuseOvertaken({ current }: Repository, upload: readonly UploadedFile[]): void {
+  const overtaken = upload.some(({ role, version }) => {
+    const ref = current.get(role);
+    return role !== 'timestamp' && ref !== undefined && ref.version >= version;
+  });
+  if (overtaken) throw new TufError('OLD_VERSION', 'another update was faster');
+}
+
+/**
+ * The log says that the server holds these keys. Where the signer has lost one all the same, the
+ * client gets the answer that Notary gives for a key it never had (WIRE §16).
+ */
+async function sign(
+  signer: Pick<Signer, 'sign'>,
+  request: SigningRequest,
+): Promise<readonly Metafile[]> {
+  try {
+    return assembleServerRoles(request, await signer.sign(request));
+  } catch (error) {
+    if (!(error instanceof SigningError) || error.code !== 'UNKNOWN_KEY') throw error;
+    throw new TufError('BAD_ROOT', 'no timestamp keys exist on the server', { cause: error });
+  }
+}

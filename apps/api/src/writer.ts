@@ -1,0 +1,79 @@
+import {
+  WrongExpectedVersion,
+  type RecordedEvent,
+  type Repository,
+  type RepositoryEvent,
+} from '@scrivener/events';
+import type { ReadModel } from '@scrivener/read-model';
+import type { Gun, Metafile } from '@scrivener/tuf';
+import { withDeadline } from './deadline.ts';
+import type { Repositories } from './repositories.ts';
+import { createTurns } from './turns.ts';
+
+/** How long a projector is given before this process projects itself, in milliseconds. */
+const PATIENCE = 300;
+
+/** What a decision adds to the log; `undefined` where there is nothing to add. */
+interface Addition {
+  readonly event: RepositoryEvent;
+  /** The metafiles that the event names and the log may not hold yet. */
+  readonly metafiles?: readonly Metafile[];
+}
+
+/**
+ * Decides on a repository as it stands. Called again with the newer state when another writer was
+ * faster; `attempt` counts from 0. Must start nothing that lasts: a decision may be thrown away.
+ */
+export type Decide = (
+  repository: Repository,
+  attempt: number,
+) => Promise<Addition | undefined> | Addition | undefined;
+
+/** How every change gets into the log. */
+export interface Writer {
+  /**
+   * Loads, decides and appends until the decision met the state it was made on, then waits until
+   * every API can read it. Throws what `decide` throws, and `Unavailable` after `timeoutMs`.
+   *
+   * Nothing is left behind unless the append itself went through; from then on the event is true,
+   * and only the wait for its projection can still run out of time.
+   */
+  write(gun: Gun, decide: Decide): Promise<void>;
+}
+
+export function createWriter(
+  repositories: Repositories,
+  readModel: Pick<ReadModel, 'project' | 'reached'>,
+  timeoutMs: number,
+): Writer {
+  const inTurn = createTurns();
+
+  const append = async (gun: Gun, decide: Decide, signal: AbortSignal) => {
+    for (let attempt = 0; ; attempt += 1) {
+      const repository = await repositories.load(gun);
+      const addition = await decide(repository, attempt);
+      if (addition === undefined) return undefined;
+      signal.throwIfAborted();
+      try {
+        return await repositories.append(repository, addition.event, addition.metafiles);
+      } catch (error) {
+        if (!(error instanceof WrongExpectedVersion)) throw error;
+      }
+    }
+  };
+
+  const projected = async ({ position }: RecordedEvent, signal: AbortSignal) => {
+    while (!signal.aborted) {
+      if (await readModel.reached(position, PATIENCE)) return;
+      await readModel.project();
+    }
+  };
+
+  return {
+    write: (gun, decide) =>
+      withDeadline(timeoutMs, async (signal) => {
+        const recorded = await inTurn(gun, signal, () => append(gun, decide, signal));
+        if (recorded !== undefined) await projected(recorded, signal);
+      }),
+  };
+}
