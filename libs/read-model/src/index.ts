@@ -1,1 +1,2 @@
 export type { Change, ChangesQuery, PublishedFile, ReadModel } from './read-model.ts';
+export { runProjection, type ProjectionOptions } from './run-projection.ts';

@@ -1,0 +1,1 @@
+export { memoryReadModel } from './read-model.ts';

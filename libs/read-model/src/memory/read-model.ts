@@ -1,0 +1,116 @@
+import type { EventStore, RecordedEvent } from '@scrivener/events';
+import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
+import { changeRows, pageOf } from '../changefeed.ts';
+import { metafileChanges, type MetafileRow } from '../metafiles.ts';
+import { positionWaiters } from '../position-waiters.ts';
+import type { Change, PublishedFile, ReadModel } from '../read-model.ts';
+
+/** Events per batch. */
+const BATCH = 500;
+
+/** One role's stored versions, of which `current` is the highest. */
+interface RoleFiles {
+  readonly versions: Map<bigint, MetafileRow>;
+  readonly checksums: Map<Sha256, MetafileRow>;
+  current?: MetafileRow;
+}
+
+/** Everything that was projected, up to and with the event at `position`. */
+interface Projected {
+  position: number;
+  readonly files: Map<Gun, Map<RoleName, RoleFiles>>;
+  readonly changes: Change[];
+}
+
+const nothing = (): Projected => ({ position: 0, files: new Map(), changes: [] });
+
+/** A read model that lasts as long as its process. The bytes come from `events`. */
+export function memoryReadModel(events: EventStore): ReadModel {
+  let projected = nothing();
+  let working = false;
+  const waiters = positionWaiters();
+
+  const withBytes = async (row: MetafileRow | undefined): Promise<PublishedFile | undefined> => {
+    if (row === undefined) return undefined;
+    const { version, sha256, publishedAt } = row;
+    const bytes = (await events.readBytes([sha256])).get(sha256);
+    return bytes && { bytes, version, sha256, publishedAt: new Date(publishedAt) };
+  };
+  const files = (gun: Gun, role: RoleName) => projected.files.get(gun)?.get(role);
+
+  return {
+    current: (gun, role) => withBytes(files(gun, role)?.current),
+    byVersion: (gun, role, version) => withBytes(files(gun, role)?.versions.get(version)),
+    byChecksum: (gun, role, sha256) => withBytes(files(gun, role)?.checksums.get(sha256)),
+
+    async changes({ gun, ...query }) {
+      const { from, above, below = Infinity, limit } = pageOf(query);
+      const between = projected.changes.filter(
+        (change) => change.id > above && change.id < below && (gun ?? change.gun) === change.gun,
+      );
+      return from === 'oldest'
+        ? between.slice(0, limit)
+        : between.slice(Math.max(0, between.length - limit));
+    },
+
+    async project() {
+      if (working) return 'busy';
+      working = true;
+      try {
+        const batch = await events.readAfter(projected.position, BATCH);
+        apply(projected, batch);
+        waiters.reached(projected.position);
+        return batch.length === BATCH ? 'more' : 'idle';
+      } finally {
+        working = false;
+      }
+    },
+
+    checkpoint: async () => projected.position,
+    reached: (position, timeoutMs) => waiters.wait(position, timeoutMs),
+
+    async replay() {
+      working = true;
+      try {
+        projected = await projectedFromStart(events);
+        waiters.reached(projected.position);
+      } finally {
+        working = false;
+      }
+    },
+
+    close: async () => waiters.close(),
+  };
+}
+
+async function projectedFromStart(events: EventStore): Promise<Projected> {
+  const projected = nothing();
+  for (;;) {
+    const batch = await events.readAfter(projected.position, BATCH);
+    apply(projected, batch);
+    if (batch.length < BATCH) return projected;
+  }
+}
+
+/** Nothing is awaited here, so readers see all of a batch or nothing. */
+function apply(projected: Projected, batch: readonly RecordedEvent[]): void {
+  const { removed, added } = metafileChanges(batch);
+  for (const gun of removed) projected.files.delete(gun);
+  for (const row of added) addRow(projected, row);
+  for (const { createdAt, gun, version, sha256, category } of changeRows(batch)) {
+    const id = projected.changes.length + 1;
+    const change = { id, createdAt: new Date(createdAt), gun, version, sha256, category };
+    projected.changes.push(change);
+  }
+  projected.position = batch.at(-1)?.position ?? projected.position;
+}
+
+function addRow({ files }: Projected, row: MetafileRow): void {
+  const roles = files.get(row.gun) ?? new Map<RoleName, RoleFiles>();
+  const role = roles.get(row.role) ?? { versions: new Map(), checksums: new Map() };
+  role.versions.set(row.version, row);
+  role.checksums.set(row.sha256, row);
+  if (role.current === undefined || row.version >= role.current.version) role.current = row;
+  roles.set(row.role, role);
+  files.set(row.gun, roles);
+}
