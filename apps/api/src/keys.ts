@@ -1,6 +1,7 @@
 import { recordKey, type Cause } from '@scrivener/events';
 import type { Signer } from '@scrivener/signing';
 import {
+  keyId,
   serverKeyOf,
   type Gun,
   type PublicKey,
@@ -28,7 +29,13 @@ export function createServerKeys(
     const key = await signer.createKey({ gun, role, algorithm });
     // Only a key that the log knows may sign later, so it is recorded before anybody hears of it.
     await writer.write(gun, (repository) => {
-      const event = recordKey(repository, { role, key, at: now().toISOString(), cause });
+      const event = recordKey(repository, {
+        role,
+        keyid: keyId(key),
+        key,
+        at: now().toISOString(),
+        cause,
+      });
       return event && { event };
     });
     return key;

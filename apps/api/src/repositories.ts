@@ -1,6 +1,6 @@
 import {
   emptyRepository,
-  evolve,
+  evolveAll,
   type EventStore,
   type MetafileRef,
   type RecordedEvent,
@@ -57,7 +57,7 @@ export function createRepositories(events: EventStore): Repositories {
     async load(gun) {
       const known = folded.get(gun) ?? emptyRepository(gun);
       const news = await events.readStream(gun, known.head.version);
-      const repository = news.reduce(evolve, known);
+      const repository = news.length === 0 ? known : evolveAll(known, news);
       folded.set(gun, repository);
       return repository;
     },
