@@ -1,6 +1,38 @@
+export { canonicalJson } from './canonical-json.ts';
+export {
+  marshalEnvelope,
+  parseMetafile,
+  type Envelope,
+  type EnvelopeSignature,
+  type WrittenSignature,
+} from './envelope.ts';
 export { TufError, type TufErrorCode } from './errors.ts';
 export { parseGun, type Gun } from './gun.ts';
-export type { KeyId, PublicKey, ServerKeyAlgorithm } from './key.ts';
-export { sha256Of, type Metafile, type Sha256 } from './metafile.ts';
-export type { DelegationName, RoleName, ServerRole, TopLevelRole } from './role.ts';
-export type { ServerSignatures, Signature, SigningRequest } from './server-roles.ts';
+export {
+  keyId,
+  renderPublicKey,
+  type KeyId,
+  type PublicKey,
+  type ServerKeyAlgorithm,
+} from './key.ts';
+export { sha256Of, type Metafile, type Sha256, type UploadedFile } from './metafile.ts';
+export { isExpired, planRenewal, serverKeyOf, type Renewal } from './plan-renewal.ts';
+export {
+  parseRoleName,
+  type DelegationName,
+  type RoleName,
+  type ServerRole,
+  type TopLevelRole,
+} from './role.ts';
+export { generateServerKey, importServerKey, type ServerPrivateKey } from './server-key.ts';
+export {
+  assembleServerRoles,
+  checkSigningRequest,
+  signServerRoles,
+  verifyServerRoles,
+  type ServerSignatures,
+  type Sign,
+  type Signature,
+  type SigningRequest,
+} from './server-roles.ts';
+export { rolesInPlay, verifyUpdate, type Update, type VerifiedUpdate } from './verify-update.ts';

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Envelope } from './envelope.ts';
 import type { RoleName } from './role.ts';
 
 declare const sha256: unique symbol;
@@ -13,6 +14,11 @@ export interface Metafile {
   readonly version: bigint;
   readonly bytes: Uint8Array;
   readonly sha256: Sha256;
+}
+
+/** A metafile of an upload, read once: its form is known to be right, its content is not judged. */
+export interface UploadedFile extends Metafile {
+  readonly envelope: Envelope;
 }
 
 export function sha256Of(bytes: Uint8Array): Sha256 {

@@ -12,7 +12,11 @@ export interface SigningRequest {
   /** Absent when the snapshot is there already: uploaded by the client, or still current. */
   readonly snapshot?: {
     readonly version: bigint;
-    /** The canonical JSON that gets signed (WIRE §7.2). */
+    /**
+     * The signed part as it will stand in the file: members in canonical order (WIRE §7.3), version
+     * exact. What a key signs is the canonical JSON of it (§7.2), the same but for integers that no
+     * double holds.
+     */
     readonly signed: string;
     readonly keyids: readonly KeyId[];
   };
@@ -37,4 +41,30 @@ export interface Signature {
 export interface ServerSignatures {
   readonly snapshot?: readonly Signature[];
   readonly timestamp: readonly Signature[];
+}
+
+/** Signs with the private key of that id, which must be one made for this repository and role. */
+export type Sign = (keyid: KeyId, payload: Uint8Array) => Signature;
+
+/** Throws `TufError` `VALIDATION` unless this asks for a well-formed snapshot or timestamp. */
+export function checkSigningRequest(_request: SigningRequest): void {
+  throw new Error('not written yet');
+}
+
+/** Makes the signatures that a request asks for. The caller holds the keys. */
+export function signServerRoles(_request: SigningRequest, _sign: Sign): ServerSignatures {
+  throw new Error('not written yet');
+}
+
+/** The files that a request and its answer come to: the snapshot if one was asked for, the timestamp. */
+export function assembleServerRoles(
+  _request: SigningRequest,
+  _signatures: ServerSignatures,
+): readonly Metafile[] {
+  throw new Error('not written yet');
+}
+
+/** Whether enough keys of that root signed each of these files. */
+export function verifyServerRoles(_root: Metafile, _files: readonly Metafile[]): boolean {
+  throw new Error('not written yet');
 }

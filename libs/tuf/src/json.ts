@@ -1,0 +1,279 @@
+/**
+ * JSON as the old server read it: the last of several equal members wins, number literals are kept
+ * (an int64 does not fit a double), nesting may go 10000 deep, and what follows the document is
+ * left to the caller.
+ */
+export type Json = null | boolean | string | number | JsonNumber | readonly Json[] | JsonObject;
+
+/** A Map, because a member may be called `__proto__`. */
+export type JsonObject = ReadonlyMap<string, Json>;
+
+/** A number that is not a plain integer of up to 15 digits, as it was written. */
+export class JsonNumber {
+  readonly literal: string;
+
+  constructor(literal: string) {
+    this.literal = literal;
+  }
+}
+
+export interface JsonDocument {
+  readonly value: Json;
+  /** The first character behind the document that is not white space; undefined where all is well. */
+  readonly trailing: string | undefined;
+}
+
+const MAX_DEPTH = 10_000;
+
+/** Reads the first document in `text`. Throws `SyntaxError`. */
+export function readJson(text: string): JsonDocument {
+  return new Reader(text).document();
+}
+
+interface OpenObject {
+  readonly members: Map<string, Json>;
+  /** Of the member whose value comes next. */
+  name: string;
+}
+type Open = OpenObject | Json[];
+
+/** Keeps its own stack of open containers: 10000 calls deep would overflow the real one. */
+class Reader {
+  readonly #text: string;
+  #at = 0;
+  readonly #open: Open[] = [];
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  document(): JsonDocument {
+    const value = this.#value();
+    this.#skipSpace();
+    const behind = this.#text.codePointAt(this.#at);
+    return { value, trailing: behind === undefined ? undefined : String.fromCodePoint(behind) };
+  }
+
+  #value(): Json {
+    for (;;) {
+      let value = this.#begin();
+      // A finished value may finish the containers round it, too.
+      while (value !== undefined) {
+        const parent = this.#open.at(-1);
+        if (parent === undefined) return value;
+        value = this.#add(parent, value);
+      }
+    }
+  }
+
+  /** Reads a scalar or an empty container; opens any other container and answers undefined. */
+  #begin(): Json | undefined {
+    this.#skipSpace();
+    switch (this.#text.charCodeAt(this.#at)) {
+      case 0x22:
+        return this.#string();
+      case 0x7b:
+        return this.#beginObject();
+      case 0x5b:
+        return this.#beginArray();
+      case 0x74:
+        return this.#word('true', true);
+      case 0x66:
+        return this.#word('false', false);
+      case 0x6e:
+        return this.#word('null', null);
+      default:
+        return this.#number();
+    }
+  }
+
+  #beginObject(): Json | undefined {
+    this.#at++;
+    const object: OpenObject = { members: new Map(), name: '' };
+    this.#push(object);
+    if (this.#take(0x7d)) {
+      this.#open.pop();
+      return object.members;
+    }
+    object.name = this.#memberName();
+    return undefined;
+  }
+
+  #beginArray(): Json | undefined {
+    this.#at++;
+    const array: Json[] = [];
+    this.#push(array);
+    if (!this.#take(0x5d)) return undefined;
+    this.#open.pop();
+    return array;
+  }
+
+  #push(container: Open): void {
+    if (this.#open.push(container) > MAX_DEPTH) throw new SyntaxError('exceeded max depth');
+  }
+
+  /** Adds a value to its container; answers the container if that ends it. */
+  #add(parent: Open, value: Json): Json | undefined {
+    if (Array.isArray(parent)) {
+      parent.push(value);
+      if (this.#take(0x2c)) return undefined;
+      this.#expect(0x5d);
+      this.#open.pop();
+      return parent;
+    }
+    parent.members.set(parent.name, value);
+    if (this.#take(0x2c)) {
+      parent.name = this.#memberName();
+      return undefined;
+    }
+    this.#expect(0x7d);
+    this.#open.pop();
+    return parent.members;
+  }
+
+  #memberName(): string {
+    this.#skipSpace();
+    if (this.#text.charCodeAt(this.#at) !== 0x22) throw this.#unexpected();
+    const name = this.#string();
+    this.#expect(0x3a);
+    return name;
+  }
+
+  #string(): string {
+    this.#at++;
+    let value = this.#plainRun();
+    let escaped = false;
+    while (this.#text.charCodeAt(this.#at) !== 0x22) {
+      escaped = true;
+      value += this.#escape() + this.#plainRun();
+    }
+    this.#at++;
+    // Half a surrogate pair can only come from an escape.
+    return escaped ? value.toWellFormed() : value;
+  }
+
+  /** Up to a quote, an escape, a control character or the end. */
+  #plainRun(): string {
+    const text = this.#text;
+    const start = this.#at;
+    let at = start;
+    let code = text.charCodeAt(at);
+    while (code >= 0x20 && code !== 0x22 && code !== 0x5c) code = text.charCodeAt(++at);
+    this.#at = at;
+    return text.slice(start, at);
+  }
+
+  #escape(): string {
+    const escape = /\\(?:(["\\/])|([bfnrt])|u([0-9a-fA-F]{4}))/y;
+    escape.lastIndex = this.#at;
+    const match = escape.exec(this.#text);
+    if (match === null) throw this.#unexpected();
+    this.#at += match[0].length;
+    const [, same, letter, hex] = match;
+    if (same !== undefined) return same;
+    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+    return '\b\f\n\r\t'.charAt('bfnrt'.indexOf(letter ?? ''));
+  }
+
+  #number(): number | JsonNumber {
+    const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+    number.lastIndex = this.#at;
+    const literal = number.exec(this.#text)?.[0];
+    if (literal === undefined) throw this.#unexpected();
+    this.#at += literal.length;
+    return /^\d{1,15}$/.test(literal) ? Number(literal) : new JsonNumber(literal);
+  }
+
+  #word<Value extends boolean | null>(word: string, value: Value): Value {
+    if (!this.#text.startsWith(word, this.#at)) throw this.#unexpected();
+    this.#at += word.length;
+    return value;
+  }
+
+  #skipSpace(): void {
+    const text = this.#text;
+    let code = text.charCodeAt(this.#at);
+    while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) {
+      code = text.charCodeAt(++this.#at);
+    }
+  }
+
+  /** Skips white space; then steps over `code` if it is there. */
+  #take(code: number): boolean {
+    this.#skipSpace();
+    const there = this.#text.charCodeAt(this.#at) === code;
+    if (there) this.#at++;
+    return there;
+  }
+
+  #expect(code: number): void {
+    if (!this.#take(code)) throw this.#unexpected();
+  }
+
+  #unexpected(): SyntaxError {
+    return new SyntaxError(
+      this.#at < this.#text.length
+        ? `unexpected character at ${this.#at}`
+        : 'unexpected end of JSON input',
+    );
+  }
+}
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** UTF-8 to text. Each byte that is part of no character becomes U+FFFD; a BOM stays (and is no JSON). */
+export function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return decodeBrokenUtf8(bytes);
+  }
+}
+
+function decodeBrokenUtf8(bytes: Uint8Array): string {
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const length = characterLength(bytes, at);
+    const character = bytes.subarray(at, at + length);
+    parts.push(length === 0 ? '\uFFFD' : strictUtf8.decode(character));
+    at += length === 0 ? 1 : length;
+  }
+  return parts.join('');
+}
+
+/** Bytes of the character at `at`; 0 where there is none (Unicode, table 3-7). */
+function characterLength(bytes: Uint8Array, at: number): number {
+  const first = bytes[at] ?? 0;
+  if (first < 0x80) return 1;
+  const length = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  const low = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;
+  const high = first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf;
+  for (let index = 1; index < length; index++) {
+    const byte = bytes[at + index] ?? 0;
+    const fits = index === 1 ? byte >= low && byte <= high : byte >= 0x80 && byte <= 0xbf;
+    if (!fits) return 0;
+  }
+  return length;
+}
+
+/** A character as Go's errors show it: `'x'`, `'\n'`, `'\x00'`, `'\u00a0'`. */
+export function quoteCharacter(character: string): string {
+  const named = new Map([
+    ["'", `'\\''`],
+    ['\\', `'\\\\'`],
+    ['\x07', `'\\a'`],
+    ['\b', `'\\b'`],
+    ['\f', `'\\f'`],
+    ['\n', `'\\n'`],
+    ['\r', `'\\r'`],
+    ['\t', `'\\t'`],
+    ['\v', `'\\v'`],
+  ]).get(character);
+  if (named !== undefined) return named;
+  // Go looks at one byte, and shows it as the character with that number.
+  const byte = new TextEncoder().encode(character)[0] ?? 0;
+  const hex = byte.toString(16);
+  if (byte < 0x20 || byte === 0x7f) return `'\\x${hex.padStart(2, '0')}'`;
+  const printable = byte < 0x7f || (byte > 0xa0 && byte !== 0xad);
+  return printable ? `'${String.fromCharCode(byte)}'` : `'\\u${hex.padStart(4, '0')}'`;
+}
