@@ -5,6 +5,7 @@ import { CACHE } from './places.ts';
 import { findOnPath, hasCode } from './processes.ts';
 import { SetUpError } from './set-up-error.ts';
 
+const DOWNLOAD_FAILED = "Debian's packages cannot be downloaded (check the network)";
 const TOOLS = ['apt-get', 'apt-cache', 'dpkg'];
 
 /**
@@ -75,7 +76,7 @@ function run(command: string, args: readonly string[], cwd: string): Promise<str
     child.on('error', reject);
     child.on('close', (code) => {
       if (code === 0) resolve(output);
-      else reject(new SetUpError(`${command} failed: ${errors.trim().split('\n').at(-1)}`));
+      else reject(new SetUpError(DOWNLOAD_FAILED, { cause: `${command}: ${errors.trim()}` }));
     });
   });
 }
