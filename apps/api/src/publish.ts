@@ -1,16 +1,16 @@
 import { publishUpdate, type Cause, type Repository } from '@scrivener/events';
 import { SigningError, type Signer } from '@scrivener/signing';
 import {
-  assembleServerRoles,
   rolesInPlay,
   TufError,
   verifyUpdate,
   type Gun,
   type Metafile,
-  type SigningRequest,
+  type VerifiedUpdate,
   type UploadedFile,
 } from '@scrivener/tuf';
 import type { Repositories } from './repositories.ts';
+import { signServerFiles } from './sign.ts';
 import type { Writer } from './writer.ts';
 
 /** The files of an update in the order of the form. */
@@ -47,7 +47,7 @@ export function createPublish(
         serverKeys: new Set(repository.keys.keys()),
         now: at,
       });
-      const signed = await sign(signer, verified.request);
+      const signed = await sign(signer, verified);
       const metafiles = [...verified.metafiles, ...signed];
 
       return {
@@ -75,10 +75,10 @@ function refuseOvertaken({ current }: Repository, upload: readonly UploadedFile[
  */
 async function sign(
   signer: Pick<Signer, 'sign'>,
-  request: SigningRequest,
+  { request, root }: VerifiedUpdate,
 ): Promise<readonly Metafile[]> {
   try {
-    return assembleServerRoles(request, await signer.sign(request));
+    return await signServerFiles(signer, request, root);
   } catch (error) {
     if (!(error instanceof SigningError) || error.code !== 'UNKNOWN_KEY') throw error;
     throw new TufError('BAD_ROOT', 'no timestamp keys exist on the server', { cause: error });

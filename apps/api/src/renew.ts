@@ -2,14 +2,9 @@ import { renewRoles } from '@scrivener/events';
 import type { PublishedFile, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
 import type { Signer } from '@scrivener/signing';
-import {
-  assembleServerRoles,
-  isExpired,
-  planRenewal,
-  type Gun,
-  type ServerRole,
-} from '@scrivener/tuf';
+import { isExpired, planRenewal, type Gun, type ServerRole } from '@scrivener/tuf';
 import type { Repositories } from './repositories.ts';
+import { signServerFiles } from './sign.ts';
 import type { Writer } from './writer.ts';
 
 interface Dependencies {
@@ -47,8 +42,9 @@ export function createCurrentServerRole(
       readModel.current(gun, 'timestamp'),
       readModel.current(gun, 'snapshot'),
     ]);
-    const expired = [timestamp, snapshot].some((file) => file && isExpired(file.bytes, now()));
-    if (expired) {
+    const hasExpired = (role: ServerRole, file: PublishedFile | undefined) =>
+      file !== undefined && isExpired({ role, ...file }, now());
+    if (hasExpired('timestamp', timestamp) || hasExpired('snapshot', snapshot)) {
       await renewOnce(gun);
       return readModel.current(gun, role);
     }
@@ -56,21 +52,16 @@ export function createCurrentServerRole(
   };
 }
 
-function renew(
-  { repositories, signer, writer, now }: Dependencies,
-  gun: Gun,
-): Promise<void> {
+function renew({ repositories, signer, writer, now }: Dependencies, gun: Gun): Promise<void> {
   return writer.write(gun, async (repository) => {
     const at = now();
-    const request = planRenewal({
-      gun,
-      current: await repositories.metafiles(repository, ['root', 'snapshot', 'timestamp']),
-      serverKeys: new Set(repository.keys.keys()),
-      now: at,
-    });
+    const current = await repositories.metafiles(repository, ['root', 'snapshot', 'timestamp']);
+    const root = current.get('root');
+    const serverKeys = new Set(repository.keys.keys());
+    const request = planRenewal({ gun, current, serverKeys, now: at });
     // Somebody else was faster, or a client holds the key.
-    if (request === undefined) return undefined;
-    const metafiles = assembleServerRoles(request, await signer.sign(request));
+    if (root === undefined || request === undefined) return undefined;
+    const metafiles = await signServerFiles(signer, request, root);
     return {
       event: renewRoles(repository, { metafiles, at: at.toISOString(), cause: {} }),
       metafiles,
