@@ -1,0 +1,106 @@
+import { createPublicKey, constants, verify, type KeyObject } from 'node:crypto';
+import { readCertificate } from './certificates.ts';
+import type { PublicKey } from './key.ts';
+import { coordinateBytes, isLongRsaKey } from './key-strength.ts';
+import { pemBlocks } from './pem.ts';
+
+/** How one kind of key checks one kind of signature. */
+interface Method {
+  /** The key in these public bytes; undefined where there is none of this kind. */
+  readonly read: (publicBytes: Uint8Array) => KeyObject | undefined;
+  readonly verify: (key: KeyObject, payload: Uint8Array, sig: Uint8Array) => boolean;
+}
+
+/** WIRE §7.4 and §7.6: for each key type, the methods it verifies with, in lower case. */
+const ALGORITHMS: ReadonlyMap<string, Readonly<Record<string, Method>>> = new Map([
+  ['ed25519', { eddsa: { read: rawEd25519, verify: verifyEd25519 } }],
+  ['ecdsa', { ecdsa: { read: subjectPublicKey, verify: verifyEcdsa } }],
+  ['ecdsa-x509', { ecdsa: { read: certifiedKey, verify: verifyEcdsa } }],
+  [
+    'rsa',
+    {
+      rsapss: { read: subjectPublicKey, verify: verifyRsaPss },
+      rsapkcs1v15: { read: subjectPublicKey, verify: verifyRsaPkcs1 },
+      'pycrypto-pkcs#1 pss': { read: pemPublicKey, verify: verifyRsaPss },
+    },
+  ],
+  [
+    'rsa-x509',
+    {
+      rsapss: { read: certifiedKey, verify: verifyRsaPss },
+      rsapkcs1v15: { read: certifiedKey, verify: verifyRsaPkcs1 },
+    },
+  ],
+]);
+
+/**
+ * Whether `sig` is a signature over `payload` by that key. A key or method we do not know, a key
+ * that is none, a signature of the wrong length: all of them are only signatures that do not count.
+ */
+export function verifySignature(
+  key: PublicKey,
+  method: string,
+  payload: Uint8Array,
+  sig: Uint8Array,
+): boolean {
+  const methods = ALGORITHMS.get(key.keytype);
+  const algorithm =
+    methods !== undefined && Object.hasOwn(methods, method) ? methods[method] : undefined;
+  const publicKey = algorithm?.read(Buffer.from(key.public, 'base64'));
+  if (algorithm === undefined || publicKey === undefined) return false;
+  try {
+    return algorithm.verify(publicKey, payload, sig);
+  } catch {
+    return false; // OpenSSL throws where it would not use a key at all
+  }
+}
+
+/** r‖s over SHA-256, whatever the curve. Both (r, s) and (r, n − s) are good: Go makes either. */
+function verifyEcdsa(key: KeyObject, payload: Uint8Array, sig: Uint8Array): boolean {
+  const length = coordinateBytes(key);
+  if (length === undefined || sig.length !== 2 * length) return false;
+  return verify('sha256', payload, { key, dsaEncoding: 'ieee-p1363' }, sig);
+}
+
+function verifyEd25519(key: KeyObject, payload: Uint8Array, sig: Uint8Array): boolean {
+  return verify(null, payload, key, sig);
+}
+
+function verifyRsaPss(key: KeyObject, payload: Uint8Array, sig: Uint8Array): boolean {
+  const padding = constants.RSA_PKCS1_PSS_PADDING;
+  const saltLength = constants.RSA_PSS_SALTLEN_DIGEST;
+  return isLongRsaKey(key) && verify('sha256', payload, { key, padding, saltLength }, sig);
+}
+
+function verifyRsaPkcs1(key: KeyObject, payload: Uint8Array, sig: Uint8Array): boolean {
+  const padding = constants.RSA_PKCS1_PADDING;
+  return isLongRsaKey(key) && verify('sha256', payload, { key, padding }, sig);
+}
+
+function rawEd25519(publicBytes: Uint8Array): KeyObject | undefined {
+  if (publicBytes.length !== 32) return undefined;
+  const x = Buffer.from(publicBytes).toString('base64url');
+  return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+}
+
+/** DER has one way to write a key; other ways, or bytes behind it, are no key. */
+function subjectPublicKey(publicBytes: Uint8Array): KeyObject | undefined {
+  try {
+    const key = createPublicKey({ key: Buffer.from(publicBytes), format: 'der', type: 'spki' });
+    const der = key.export({ format: 'der', type: 'spki' });
+    return der.equals(publicBytes) ? key : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function pemPublicKey(publicBytes: Uint8Array): KeyObject | undefined {
+  const [block] = pemBlocks(publicBytes);
+  return block === undefined ? undefined : subjectPublicKey(block.der);
+}
+
+/** The key in the first certificate, which is the leaf; its validity is a matter of the role. */
+function certifiedKey(publicBytes: Uint8Array): KeyObject | undefined {
+  const [block] = pemBlocks(publicBytes);
+  return block === undefined ? undefined : readCertificate(block.der)?.publicKey;
+}

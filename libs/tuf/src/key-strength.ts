@@ -1,0 +1,22 @@
+import type { KeyObject } from 'node:crypto';
+
+/** Bytes of a coordinate, and so of r and of s, on the curves that keys may be on. */
+const COORDINATE_BYTES: ReadonlyMap<string, number> = new Map([
+  ['secp224r1', 28],
+  ['prime256v1', 32],
+  ['secp384r1', 48],
+  ['secp521r1', 66],
+]);
+
+/** Undefined where this is no key on a curve that Notary knows. */
+export function coordinateBytes(key: KeyObject): number | undefined {
+  if (key.asymmetricKeyType !== 'ec') return undefined;
+  return COORDINATE_BYTES.get(key.asymmetricKeyDetails?.namedCurve ?? '');
+}
+
+const MIN_RSA_BITS = 2048;
+
+export function isLongRsaKey(key: KeyObject): boolean {
+  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
+  return key.asymmetricKeyType === 'rsa' && bits >= MIN_RSA_BITS;
+}

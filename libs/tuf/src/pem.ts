@@ -1,0 +1,54 @@
+import { decodeBase64 } from './base64.ts';
+import { Refusal } from './errors.ts';
+
+/** One block of a PEM file. */
+export interface PemBlock {
+  readonly label: string;
+  readonly hasHeaders: boolean;
+  readonly der: Uint8Array;
+}
+
+/** The blocks of a PEM file in order; text around them, and blocks that are broken, do not count. */
+export function pemBlocks(bytes: Uint8Array): PemBlock[] {
+  const lines = Buffer.from(bytes)
+    .toString('latin1')
+    .split('\n')
+    .map((line) => line.trimEnd());
+  const blocks: PemBlock[] = [];
+  for (let at = 0; at < lines.length; at++) {
+    const label = /^-----BEGIN (.*)-----$/.exec(lines[at] ?? '')?.[1];
+    if (label === undefined) continue;
+    const end = lines.indexOf(`-----END ${label}-----`, at);
+    if (end === -1) continue;
+    const block = parseBlock(label, lines.slice(at + 1, end));
+    if (block === undefined) continue;
+    blocks.push(block);
+    at = end;
+  }
+  return blocks;
+}
+
+function parseBlock(label: string, lines: readonly string[]): PemBlock | undefined {
+  const start = lines.findIndex((line) => !line.includes(':'));
+  const headers = start === -1 ? lines.length : start;
+  try {
+    const der = decodeBase64(
+      lines
+        .slice(headers)
+        .join('')
+        .replaceAll(/[ \t\r]/g, ''),
+    );
+    return { label, hasHeaders: headers > 0, der };
+  } catch (error) {
+    if (error instanceof Refusal) return undefined;
+    throw error;
+  }
+}
+
+/** One certificate as PEM files have it: 64 columns and a final newline. */
+export function certificatePem(der: Uint8Array): string {
+  const base64 = Buffer.from(der)
+    .toString('base64')
+    .replaceAll(/.{1,64}/g, '$&\n');
+  return `-----BEGIN CERTIFICATE-----\n${base64}-----END CERTIFICATE-----\n`;
+}
