@@ -44,7 +44,7 @@ export interface PostgresOptions {
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { directory, log, durable } = options;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  await stopLeftOver(directory);
+  await stopLeftOverPostgres(directory);
   const program = programFor(directory);
   if (!existsSync(join(directory, 'PG_VERSION'))) createCluster(program, directory, durable);
 
@@ -85,7 +85,8 @@ function isAccepting(directory: string): boolean {
   }
 }
 
-async function stopLeftOver(directory: string): Promise<void> {
+/** Stops the server on that directory, if there is one; it need not be a child of this process. */
+export async function stopLeftOverPostgres(directory: string): Promise<void> {
   const pid = readPid(join(directory, 'postmaster.pid'));
   if (pid !== undefined && worksIn(pid, directory)) await stopProcess(pid, 'SIGINT');
 }

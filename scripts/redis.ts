@@ -63,17 +63,13 @@ export async function findRedis(): Promise<RedisProgram> {
 export async function startRedis(options: RedisOptions): Promise<Redis> {
   const { program, directory, log, durable } = options;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const pidFile = join(directory, 'redis.pid');
-  const leftOver = readPid(pidFile);
-  if (leftOver !== undefined && worksIn(leftOver, directory)) {
-    await stopProcess(leftOver, 'SIGTERM');
-  }
+  await stopLeftOverRedis(directory);
   const port = await freePort();
   const settings = {
     bind: '127.0.0.1',
     port: String(port),
     dir: directory,
-    pidfile: pidFile,
+    pidfile: pidFile(directory),
     appendonly: durable ? 'yes' : 'no',
     save: '',
     'maxmemory-policy': 'noeviction',
@@ -92,6 +88,16 @@ export async function startRedis(options: RedisOptions): Promise<Redis> {
     url: `redis://127.0.0.1:${port}`,
     stop: () => stopProcess(server.pid, 'SIGTERM'),
   };
+}
+
+/** Stops the server on that directory, if there is one; it need not be a child of this process. */
+export async function stopLeftOverRedis(directory: string): Promise<void> {
+  const pid = readPid(pidFile(directory));
+  if (pid !== undefined && worksIn(pid, directory)) await stopProcess(pid, 'SIGTERM');
+}
+
+function pidFile(directory: string): string {
+  return join(directory, 'redis.pid');
 }
 
 /** While it loads its data, Redis answers `-LOADING` instead of `+PONG`. */
