@@ -48,7 +48,11 @@ export function draftOf(
 /** A log that takes what it cannot give back stops every reader for good. */
 function mustReadBack(stored: StoredEvent): void {
   try {
-    deserialise(stored);
+    deserialise({
+      ...stored,
+      data: JSON.parse(stored.data),
+      cause: JSON.parse(stored.cause),
+    });
   } catch (error) {
     throw new EventLogError('UNSTORABLE_EVENT', `not an event that can be kept: ${stored.type}`, {
       cause: error,

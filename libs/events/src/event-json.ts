@@ -27,8 +27,14 @@ export function serialise(event: RepositoryEvent): StoredEvent {
   };
 }
 
+/** What a database gives back: `data` and `cause` are parsed JSON. */
+export interface FetchedEvent extends Omit<StoredEvent, 'data' | 'cause'> {
+  readonly data: unknown;
+  readonly cause: unknown;
+}
+
 /** Reads what `serialise` wrote, and nothing else. Throws `EventLogError` (`UNREADABLE_EVENT`). */
-export function deserialise(stored: StoredEvent): RepositoryEvent {
+export function deserialise(stored: FetchedEvent): RepositoryEvent {
   try {
     return parseEvent(stored);
   } catch (error) {
@@ -79,13 +85,13 @@ const INTEGER = /^(?:0|-?[1-9]\d*)$/;
 const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const ROLE = /^(?=.{1,255}$)(?:root|snapshot|timestamp|targets(?:\/[-a-z0-9_]+)*)$/;
 
-function parseEvent(stored: StoredEvent): RepositoryEvent {
+function parseEvent(stored: FetchedEvent): RepositoryEvent {
   const common = {
     gun: gunFrom(stored.gun),
     at: matching(stored.at, INSTANT),
-    cause: causeFrom(JSON.parse(stored.cause)),
+    cause: causeFrom(stored.cause),
   };
-  const data: unknown = JSON.parse(stored.data);
+  const { data } = stored;
   switch (stored.type) {
     case 'KeyCreated':
       return { type: stored.type, ...common, data: keyFrom(data) };

@@ -107,7 +107,7 @@ function apply(projected: Projected, batch: readonly RecordedEvent[]): void {
 
 function addRow({ files }: Projected, row: MetafileRow): void {
   const roles = files.get(row.gun) ?? new Map<RoleName, RoleFiles>();
-  const role = roles.get(row.role) ?? { versions: new Map(), checksums: new Map() };
+  const role: RoleFiles = roles.get(row.role) ?? { versions: new Map(), checksums: new Map() };
   role.versions.set(row.version, row);
   role.checksums.set(row.sha256, row);
   if (role.current === undefined || row.version >= role.current.version) role.current = row;
