@@ -1,0 +1,207 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { migrate } from '@scrivener/runtime';
+import { Client } from 'pg';
+import { CA_FILE, FIXTURES } from '../fixtures/certificates.ts';
+import { ensureDatabase } from '../scripts/postgres.ts';
+import { freePort } from '../scripts/processes.ts';
+import { findRedis, startRedis, type Redis } from '../scripts/redis.ts';
+import { ROOT } from '../scripts/places.ts';
+
+const DATABASE_URL = process.env['DATABASE_URL'];
+
+export type Program = 'api' | 'signer-worker' | 'projector';
+
+/** One running process of ours, that can be killed and started again under the same settings. */
+export interface Process {
+  readonly pid: number;
+  signal(signal: NodeJS.Signals): void;
+  /** Waits for the end and gives the exit code, or the signal that ended it. */
+  ended(): Promise<number | NodeJS.Signals>;
+  start(): void;
+  /** Everything it has logged since it was first started. */
+  log(): string;
+}
+
+export interface Cluster {
+  readonly urls: readonly [string, ...string[]];
+  readonly caFile: string;
+  readonly databaseUrl: string;
+  readonly redis: Redis;
+  readonly processes: Readonly<Record<Program, readonly Process[]>>;
+  /** A configuration file that gives one of our commands this cluster's database. */
+  readonly configFile: string;
+  /** Resolves when every API says that it is healthy. */
+  healthy(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface ClusterSize {
+  readonly apis?: number;
+  readonly workers?: number;
+  readonly projectors?: number;
+}
+
+/**
+ * The real programs over databases and a Redis of their own, each in its own process, without Nx in
+ * between so that a test can kill exactly one.
+ */
+export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
+  if (DATABASE_URL === undefined) throw new Error('DATABASE_URL is not set: run this by npm test');
+  const { apis = 1, workers = 1, projectors = 1 } = size;
+  const directory = mkdtempSync(join(tmpdir(), 'cluster-'));
+  const name = randomBytes(4).toString('hex');
+  const databases = [`e2e_server_${name}`, `e2e_signer_${name}`] as const;
+  const [databaseUrl, signerUrl] = await Promise.all([
+    ensureDatabase(DATABASE_URL, databases[0]),
+    ensureDatabase(DATABASE_URL, databases[1]),
+  ]);
+  await migrate(databaseUrl, join(ROOT, 'migrations/server'));
+  await migrate(signerUrl, join(ROOT, 'migrations/signer'));
+  mkdirSync(join(directory, 'redis'));
+  const redis = await startRedis({
+    program: await findRedis(),
+    directory: join(directory, 'redis'),
+    log: join(directory, 'redis.log'),
+    durable: false,
+  });
+
+  const configure = (file: string, settings: object) => {
+    const path = join(directory, file);
+    writeFileSync(path, JSON.stringify(settings));
+    return path;
+  };
+  const queue = { hostname: '127.0.0.1', port: redis.port };
+  const storage = { backend: 'postgres', db_url: databaseUrl };
+  const logging = { level: 'info' };
+  const run = (program: Program, config: string, index: number) =>
+    startProcess(program, config, join(directory, `${program}-${index}.log`));
+
+  const ports = await Promise.all(Array.from({ length: apis }, freePort));
+  const configFile = configure('projector.json', { storage, logging });
+  const signerConfig = configure('signer.json', {
+    storage: { backend: 'postgres', db_url: signerUrl, default_alias: 'e2e' },
+    queue,
+    logging,
+  });
+  const processes = {
+    api: ports.map((port, index) => {
+      const config = configure(`api-${index}.json`, {
+        server: {
+          http_addr: `127.0.0.1:${port}`,
+          tls_cert_file: join(FIXTURES, 'notary-server.crt'),
+          tls_key_file: join(FIXTURES, 'notary-server.key'),
+        },
+        trust_service: { type: 'queue', ...queue, key_algorithm: 'ecdsa' },
+        storage,
+        logging,
+      });
+      return run('api', config, index);
+    }),
+    'signer-worker': Array.from({ length: workers }, (_, index) =>
+      run('signer-worker', signerConfig, index),
+    ),
+    projector: Array.from({ length: projectors }, (_, index) =>
+      run('projector', configFile, index),
+    ),
+  };
+  const [first, ...others] = ports.map((port) => `https://localhost:${port}`);
+  if (first === undefined) throw new RangeError('a cluster has at least one API');
+
+  const cluster: Cluster = {
+    urls: [first, ...others],
+    caFile: CA_FILE,
+    databaseUrl,
+    redis,
+    processes,
+    configFile,
+    healthy: async () => {
+      await Promise.all(cluster.urls.map(isHealthy));
+    },
+    stop: async () => {
+      const all = Object.values(processes).flat();
+      for (const process of all) process.signal('SIGKILL');
+      await Promise.all(all.map((process) => process.ended()));
+      await redis.stop();
+      await dropDatabases(DATABASE_URL, databases);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+  try {
+    await cluster.healthy();
+  } catch (error) {
+    const logs = Object.values(processes).flatMap((list) => list.map((process) => process.log()));
+    await cluster.stop();
+    throw new Error(`the cluster did not become healthy:\n${logs.join('\n')}`, { cause: error });
+  }
+  return cluster;
+}
+
+function startProcess(program: Program, config: string, logFile: string): Process {
+  const log = openSync(logFile, 'a');
+  let child: ChildProcess;
+  const start = () => {
+    child = spawn(
+      process.execPath,
+      [join(ROOT, `apps/${program}/src/main.ts`), '-config', config],
+      {
+        env: { PATH: process.env['PATH'], NOTARY_SIGNER_E2E: 'a test passphrase' },
+        stdio: ['ignore', log, log],
+      },
+    );
+  };
+  start();
+  return {
+    get pid() {
+      if (child.pid === undefined) throw new Error(`${program} was not started`);
+      return child.pid;
+    },
+    signal: (signal) => void child.kill(signal),
+    ended: async () => {
+      if (child.exitCode !== null) return child.exitCode;
+      if (child.signalCode !== null) return child.signalCode;
+      const [code, signal] = await once(child, 'exit');
+      return code ?? signal;
+    },
+    start,
+    log: () => readFileSync(logFile, 'utf8'),
+  };
+}
+
+async function isHealthy(url: string): Promise<void> {
+  const end = Date.now() + 20_000;
+  for (;;) {
+    const status = await fetchStatus(`${url}/_notary_server/health`);
+    if (status === 200) return;
+    if (Date.now() > end) throw new Error(`${url} is not healthy: ${status}`);
+    await sleep(50);
+  }
+}
+
+/** The status of a GET, or why there was none. */
+function fetchStatus(url: string): Promise<number | string> {
+  return new Promise((resolve) => {
+    const get = request(url, { ca: readFileSync(CA_FILE), timeout: 2_000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    get.on('timeout', () => get.destroy(new Error('timed out')));
+    get.on('error', (error) => resolve(error.message));
+    get.end();
+  });
+}
+
+async function dropDatabases(superuserUrl: string, names: readonly string[]): Promise<void> {
+  const client = new Client({ connectionString: superuserUrl });
+  await client.connect();
+  for (const name of names) {
+    await client.query(`drop database ${client.escapeIdentifier(name)} with (force)`);
+  }
+  await client.end();
+}
