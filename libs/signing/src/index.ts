@@ -1,3 +1,5 @@
+export { createKeySigner } from './key-signer.ts';
+export type { KeyStore } from './key-store.ts';
 export {
   SigningError,
   type CreateKeyRequest,

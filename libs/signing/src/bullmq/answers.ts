@@ -1,11 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { QUEUE_PREFIX, SIGNING_QUEUE } from '../jobs.ts';
+import { SIGNING_QUEUE } from '../jobs.ts';
 import type { RedisConnection } from './redis-options.ts';
 
 /** How a job ended. The value comes from outside and is not parsed yet. */
 export type Outcome = { readonly value: unknown } | { readonly failure: string };
+
+export interface AnswersOptions {
+  /** Asked for Redis' time, and nothing else. */
+  readonly clock: Redis;
+  /** How to make the connection that reads. */
+  readonly connection: RedisConnection;
+  readonly prefix: string;
+  readonly onError: (error: Error) => void;
+}
 
 type Listener = (outcome: Outcome) => void;
 
@@ -25,20 +34,14 @@ const CLOSE_TIME = 500;
  * forgets (a restart) is lost: who waits has to ask again.
  */
 export class Answers {
-  readonly #redis: Redis;
-  readonly #options: RedisConnection;
-  readonly #onError: (error: Error) => void;
+  readonly #source: AnswersOptions;
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #closing = new AbortController();
   #events: QueueEvents | undefined;
-  #running: Promise<void>;
 
-  /** `redis` is only asked for the time; the reading gets a connection of its own. */
-  constructor(redis: Redis, options: RedisConnection, onError: (error: Error) => void) {
-    this.#redis = redis;
-    this.#options = options;
-    this.#onError = onError;
-    this.#running = this.#run();
+  constructor(source: AnswersOptions) {
+    this.#source = source;
+    void this.#run();
   }
 
   /** Calls `listener` when the job ends; the function returned stops that. */
@@ -56,7 +59,6 @@ export class Answers {
   async close(): Promise<void> {
     this.#closing.abort();
     if (this.#events !== undefined) await closeEvents(this.#events);
-    await this.#running;
   }
 
   async #run(): Promise<void> {
@@ -64,24 +66,25 @@ export class Answers {
       try {
         await this.#read();
       } catch (error) {
-        this.#onError(asError(error));
+        this.#source.onError(asError(error));
       }
       await delay(REOPEN_AFTER, undefined, { signal: this.#closing.signal }).catch(() => {});
     }
   }
 
   async #read(): Promise<void> {
-    const [seconds] = await this.#redis.time();
+    const { clock, connection, prefix, onError } = this.#source;
+    const [seconds] = await clock.time();
     if (this.#closing.signal.aborted) return;
     const events = new QueueEvents(SIGNING_QUEUE, {
-      connection: this.#options,
-      prefix: QUEUE_PREFIX,
+      connection,
+      prefix,
       autorun: false,
       lastEventId: `${Number(seconds) * 1_000}-0`,
       blockingTimeout: READ_TIME,
       skipVersionCheck: true, // a check that fails once would fail this connection for good
     });
-    events.on('error', this.#onError);
+    events.on('error', onError);
     events.on('completed', ({ jobId, returnvalue }) => this.#tell(jobId, { value: returnvalue }));
     events.on('failed', ({ jobId, failedReason }) => this.#tell(jobId, { failure: failedReason }));
     this.#events = events;

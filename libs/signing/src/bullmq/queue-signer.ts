@@ -21,6 +21,8 @@ import type { RedisConnection } from './redis-options.ts';
 
 export interface QueueSignerOptions {
   readonly redis: RedisConnection;
+  /** Of all the queue's keys in Redis; where several installations share one. */
+  readonly prefix?: string | undefined;
   /** How long one question may take in all, in milliseconds; 8 s if not said. */
   readonly deadline?: number;
   /** Told of connection trouble, which is otherwise dealt with in silence. */
@@ -72,7 +74,12 @@ class BullmqSigner implements QueueSigner {
   readonly #queue: Queue;
   readonly #answers: Answers;
 
-  constructor({ redis, deadline = DEADLINE, onError = () => {} }: QueueSignerOptions) {
+  constructor({
+    redis,
+    prefix = QUEUE_PREFIX,
+    deadline = DEADLINE,
+    onError = () => {},
+  }: QueueSignerOptions) {
     this.#deadline = deadline;
     // Commands fail at once while Redis is away. Were they kept, a thousand questions that nobody
     // waits for any longer would be put the moment it is back.
@@ -86,12 +93,12 @@ class BullmqSigner implements QueueSigner {
     this.#redis.on('error', onError);
     this.#queue = new Queue(SIGNING_QUEUE, {
       connection: this.#redis,
-      prefix: QUEUE_PREFIX,
+      prefix,
       skipVersionCheck: true, // a check that fails once would fail this queue for good
       defaultJobOptions: JOB_OPTIONS,
     });
     this.#queue.on('error', onError);
-    this.#answers = new Answers(this.#redis, redis, onError);
+    this.#answers = new Answers({ clock: this.#redis, connection: redis, prefix, onError });
   }
 
   async createKey(request: CreateKeyRequest): Promise<PublicKey> {
@@ -129,27 +136,29 @@ class BullmqSigner implements QueueSigner {
     this.#redis.disconnect();
   }
 
-  /** Puts a question until it is answered or the deadline has passed. Safe to put twice: same id. */
+  /** The answer to a question, or `UNAVAILABLE` when the deadline has passed. */
   async #ask(name: JobName, id: string, data: object): Promise<unknown> {
     const over = new AbortController();
     const { promise: answered, resolve } = Promise.withResolvers<Outcome>();
     const stop = this.#answers.listen(id, resolve);
+    void this.#keepAsking(name, id, data, over.signal);
     try {
-      const end = Date.now() + this.#deadline;
-      while (Date.now() < end) {
-        const asked = await this.#put(name, id, data);
-        const pause = Math.min(asked ? ASK_AGAIN_AFTER : RECONNECT_PAUSE, end - Date.now());
-        const outcome = await Promise.race([
-          answered,
-          delay(Math.max(pause, 0), undefined, { signal: over.signal }),
-        ]);
-        if (outcome !== undefined) return value(outcome);
-      }
+      const late = delay(this.#deadline, undefined, { signal: over.signal });
+      const outcome = await Promise.race([answered, late]);
+      if (outcome !== undefined) return value(outcome);
       void this.#queue.remove(id).catch(() => {}); // or a worker back from the dead would do it
       throw new SigningError('UNAVAILABLE', 'no signer answered in time');
     } finally {
       stop();
       over.abort();
+    }
+  }
+
+  /** Puts a question again and again until `over`. Twice does no harm: it has the same id. */
+  async #keepAsking(name: JobName, id: string, data: object, over: AbortSignal): Promise<void> {
+    while (!over.aborted) {
+      const pause = (await this.#put(name, id, data)) ? ASK_AGAIN_AFTER : RECONNECT_PAUSE;
+      await delay(pause, undefined, { signal: over }).catch(() => {});
     }
   }
 

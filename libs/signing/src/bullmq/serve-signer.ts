@@ -17,6 +17,8 @@ export interface ServeOptions {
   /** Who does the work. */
   readonly signer: Pick<Signer, 'createKey' | 'sign'>;
   readonly redis: RedisConnection;
+  /** Of all the queue's keys in Redis; where several installations share one. */
+  readonly prefix?: string | undefined;
   /** Jobs at a time. */
   readonly concurrency: number;
   /** Told of jobs that threw, and of connection trouble. Never handed what was to be signed. */
@@ -26,7 +28,7 @@ export interface ServeOptions {
 export interface ServedSigner {
   /** Resolves when jobs are being taken for the first time. */
   ready(): Promise<void>;
-  /** Finishes the jobs at hand and takes no more; gives up after 10 s, e.g. where Redis is gone. */
+  /** Finishes the jobs at hand and takes no more; gives up after 6 s, e.g. where Redis is gone. */
   close(): Promise<void>;
 }
 
@@ -38,16 +40,22 @@ const LOCK_DURATION = 4_000;
 const STALLED_INTERVAL = 1_000;
 /** A job that lasts longer has failed, and may be tried again. In milliseconds. */
 const JOB_TIME_LIMIT = 5_000;
-const CLOSE_LIMIT = 10_000;
+const CLOSE_LIMIT = JOB_TIME_LIMIT + 1_000;
 
 /** Takes jobs from the queue for a signer, until closed. Starts whether Redis is there or not. */
-export function serveSigner({ signer, redis, concurrency, onError }: ServeOptions): ServedSigner {
+export function serveSigner({
+  signer,
+  redis,
+  prefix = QUEUE_PREFIX,
+  concurrency,
+  onError,
+}: ServeOptions): ServedSigner {
   const worker = new Worker<unknown, SignResult | CreateKeyResult>(
     SIGNING_QUEUE,
     ({ name, data }) => inTime(answer(signer, name, data)),
     {
       connection: redis,
-      prefix: QUEUE_PREFIX,
+      prefix,
       concurrency,
       lockDuration: LOCK_DURATION,
       stalledInterval: STALLED_INTERVAL,
@@ -64,14 +72,17 @@ export function serveSigner({ signer, redis, concurrency, onError }: ServeOption
     ready: async () => {
       await worker.waitUntilReady();
     },
-    close: async () => {
-      const limit = new AbortController();
-      await Promise.race([
-        worker.close(),
-        delay(CLOSE_LIMIT, undefined, { signal: limit.signal }),
-      ]).finally(() => limit.abort());
-    },
+    close: () => closeWorker(worker),
   };
+}
+
+async function closeWorker(worker: Worker<unknown, SignResult | CreateKeyResult>): Promise<void> {
+  const limit = new AbortController();
+  const closed = worker.close().then(() => true);
+  const late = delay(CLOSE_LIMIT, false, { signal: limit.signal });
+  const tidy = await Promise.race([closed, late]);
+  limit.abort();
+  if (!tidy) await Promise.race([worker.getBackend().close(true), delay(500)]);
 }
 
 /** Refusals are returned, for a retry would end the same; all else is thrown and tried again. */

@@ -1,0 +1,88 @@
+import { CompactEncrypt, compactDecrypt } from 'jose';
+
+/**
+ * - `NO_PASSPHRASE`: the environment has no passphrase for the alias a key is sealed under
+ * - `SEAL_BROKEN`: the passphrase does not open the seal, or what is inside is not that key
+ */
+export type SealErrorCode = 'NO_PASSPHRASE' | 'SEAL_BROKEN';
+
+/** A key that is there and cannot be used. */
+export class SealError extends Error {
+  override readonly name = 'SealError';
+  readonly code: SealErrorCode;
+
+  constructor(code: SealErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** PBKDF2 rounds of a new seal, as in the old Signer (SIGNER §2.3). */
+const ROUNDS = 8192;
+/** Most rounds that a seal may ask for; more would only keep us busy. */
+const MAX_ROUNDS = 1_000_000;
+
+const ALGORITHM = 'PBES2-HS256+A128KW';
+const ENCRYPTION = 'A256GCM';
+
+/** A private key as it lies in the database. */
+export interface Sealed {
+  /** Which passphrase opens it. */
+  readonly alias: string;
+  /** JWE in compact form; the payload is the private key's raw bytes (SIGNER §2.2). */
+  readonly jwe: string;
+}
+
+/** Encrypts private keys at rest, under passphrases that are found by their alias. */
+export interface Sealer {
+  /** Under the default alias. */
+  seal(privateKey: Uint8Array): Promise<Sealed>;
+  /** Throws `SealError`. */
+  unseal(sealed: Sealed): Promise<Uint8Array>;
+}
+
+/**
+ * The passphrase of an alias is in the environment: `NOTARY_SIGNER_` and the alias in upper case
+ * (SIGNER §2.4). Throws `SealError` at once where the default alias has none.
+ */
+export function createSealer(
+  environment: Readonly<Record<string, string | undefined>>,
+  defaultAlias: string,
+): Sealer {
+  const passphrase = (alias: string): Uint8Array => {
+    const variable = `NOTARY_SIGNER_${alias.toUpperCase()}`;
+    const value = environment[variable];
+    if (value !== undefined && value !== '') return new TextEncoder().encode(value);
+    throw new SealError(
+      'NO_PASSPHRASE',
+      `no passphrase for the key alias "${alias}": set the environment variable ${variable}`,
+    );
+  };
+  passphrase(defaultAlias);
+  return {
+    seal: async (privateKey) => {
+      const jwe = await new CompactEncrypt(privateKey)
+        .setProtectedHeader({ alg: ALGORITHM, enc: ENCRYPTION })
+        .setKeyManagementParameters({ p2c: ROUNDS })
+        .encrypt(passphrase(defaultAlias));
+      return { alias: defaultAlias, jwe };
+    },
+    unseal: async ({ alias, jwe }) => {
+      const secret = passphrase(alias);
+      try {
+        const { plaintext } = await compactDecrypt(jwe, secret, {
+          keyManagementAlgorithms: [ALGORITHM],
+          contentEncryptionAlgorithms: [ENCRYPTION],
+          maxPBES2Count: MAX_ROUNDS,
+        });
+        return plaintext;
+      } catch (error) {
+        throw new SealError(
+          'SEAL_BROKEN',
+          `the passphrase of the alias "${alias}" does not open a key sealed under it`,
+          { cause: error },
+        );
+      }
+    },
+  };
+}

@@ -1,0 +1,149 @@
+import { keyId, type SigningRequest } from '@scrivener/tuf';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Signer } from './signer.ts';
+import { createKeys, freshGun, publishRequest, type RepositoryKeys } from './testing/requests.ts';
+
+const stranger = keyId({ keytype: 'ed25519', public: 'AAAA' });
+
+/** The tests that every `Signer` passes. */
+export function signerContract(open: () => Promise<Signer>): void {
+  let signer: Signer;
+  beforeAll(async () => {
+    signer = await open();
+  });
+  afterAll(() => signer.close());
+
+  describe('createKey', () => {
+    test.each([
+      ['ed25519', 32],
+      ['ecdsa', 91],
+    ] as const)('makes a key of %s', async (algorithm, bytes) => {
+      const key = await signer.createKey({ gun: freshGun(), role: 'timestamp', algorithm });
+
+      expect(key.keytype).toBe(algorithm);
+      expect(Buffer.from(key.public, 'base64')).toHaveLength(bytes);
+    });
+
+    test('gives the same key until it has signed, and then another', async () => {
+      const keys = await createKeys(signer);
+      const timestampKey = async () =>
+        keyId(await signer.createKey({ gun: keys.gun, role: 'timestamp', algorithm: 'ed25519' }));
+
+      expect(await timestampKey()).toBe(keys.timestamp);
+      await signer.sign(publishRequest(keys));
+      const next = await timestampKey();
+
+      expect(next).not.toBe(keys.timestamp);
+      expect(await timestampKey()).toBe(next);
+    });
+
+    test('gives one key to all who ask at once', async () => {
+      const request = { gun: freshGun(), role: 'snapshot', algorithm: 'ecdsa' } as const;
+
+      const keys = await Promise.all(Array.from({ length: 20 }, () => signer.createKey(request)));
+
+      expect(new Set(keys.map(keyId)).size).toBe(1);
+    });
+
+    test('keeps repositories, roles and algorithms apart', async () => {
+      const gun = freshGun();
+
+      const keys = await Promise.all([
+        signer.createKey({ gun, role: 'timestamp', algorithm: 'ed25519' }),
+        signer.createKey({ gun, role: 'timestamp', algorithm: 'ecdsa' }),
+        signer.createKey({ gun, role: 'snapshot', algorithm: 'ed25519' }),
+        signer.createKey({ gun: freshGun(), role: 'timestamp', algorithm: 'ed25519' }),
+      ]);
+
+      expect(new Set(keys.map(keyId)).size).toBe(4);
+    });
+  });
+
+  describe('sign', () => {
+    test.each([
+      ['ed25519', 'eddsa'],
+      ['ecdsa', 'ecdsa'],
+    ] as const)('signs snapshot and timestamp with %s', async (algorithm, method) => {
+      const keys = await createKeys(signer, algorithm);
+
+      expect(await signer.sign(publishRequest(keys))).toEqual({
+        snapshot: [{ keyid: keys.snapshot, method, sig: expect.stringMatching(/^.{86}==$/) }],
+        timestamp: [{ keyid: keys.timestamp, method, sig: expect.stringMatching(/^.{86}==$/) }],
+      });
+    });
+
+    test('gives the same bytes for the same request', async () => {
+      const keys = await createKeys(signer, 'ecdsa');
+      const request = publishRequest(keys);
+
+      const [first, ...others] = await Promise.all(
+        Array.from({ length: 4 }, () => signer.sign(request)),
+      );
+
+      for (const other of others) expect(other).toEqual(first);
+      expect(await signer.sign(request)).toEqual(first);
+    });
+
+    test('goes on signing with a key that has been rotated away', async () => {
+      const keys = await createKeys(signer);
+      await signer.sign(publishRequest(keys, 1n));
+      await signer.createKey({ gun: keys.gun, role: 'timestamp', algorithm: 'ed25519' });
+
+      await expect(signer.sign(publishRequest(keys, 2n))).resolves.toBeDefined();
+    });
+
+    test.each<[string, (keys: RepositoryKeys) => RepositoryKeys]>([
+      ['nobody made', (keys) => ({ ...keys, timestamp: stranger })],
+      ['was made for another repository', (keys) => ({ ...keys, gun: freshGun() })],
+      ['was made for the snapshot', (keys) => ({ ...keys, timestamp: keys.snapshot })],
+      ['was made for the timestamp', (keys) => ({ ...keys, snapshot: keys.timestamp })],
+    ])('does not know a key that %s', async (_, change) => {
+      const request = publishRequest(change(await createKeys(signer)));
+
+      await expect(signer.sign(request)).rejects.toMatchObject({
+        name: 'SigningError',
+        code: 'UNKNOWN_KEY',
+      });
+    });
+
+    const root = '{"_type":"Root","expires":"2036-01-02T03:04:05Z","version":1}';
+    test.each<[string, (request: SigningRequest) => SigningRequest]>([
+      ['a root as snapshot', (request) => withSnapshot(request, { signed: root })],
+      ['text that is no JSON', (request) => withSnapshot(request, { signed: 'attack at dawn' })],
+      ['another version than it says', (request) => withSnapshot(request, { version: 7n })],
+      ['a timestamp that never was', (request) => withTimestamp(request, { expires: 'never' })],
+      ['a version of 0', (request) => withTimestamp(request, { version: 0n })],
+    ])('refuses %s', async (_, change) => {
+      const keys = await createKeys(signer);
+
+      await expect(signer.sign(change(publishRequest(keys)))).rejects.toMatchObject({
+        name: 'SigningError',
+        code: 'REFUSED',
+      });
+    });
+
+    test('leaves a key pending that it refused to sign with', async () => {
+      const keys = await createKeys(signer);
+      const refused = signer.sign(withSnapshot(publishRequest(keys), { signed: root }));
+      await expect(refused).rejects.toMatchObject({ code: 'REFUSED' });
+
+      const asked = { gun: keys.gun, role: 'timestamp', algorithm: 'ed25519' } as const;
+      expect(keyId(await signer.createKey(asked))).toBe(keys.timestamp);
+    });
+  });
+}
+
+function withSnapshot(
+  request: SigningRequest,
+  changes: Partial<NonNullable<SigningRequest['snapshot']>>,
+): SigningRequest {
+  if (request.snapshot === undefined) throw new Error('a request without a snapshot');
+  return { ...request, snapshot: { ...request.snapshot, ...changes } };
+}
+
+function withTimestamp(
+  request: SigningRequest,
+  changes: Partial<SigningRequest['timestamp']>,
+): SigningRequest {
+  return { ...request, timestamp: { ...request.timestamp, ...changes } };
+}
