@@ -31,9 +31,9 @@ export function parseMetafile(role: RoleName, bytes: Uint8Array): UploadedFile {
   return { role, version: envelope.version, bytes, sha256: sha256Of(bytes), envelope };
 }
 
-/** The envelope of a file that was accepted before. */
-export function envelopeOf(metafile: Metafile): Envelope {
-  return parseEnvelope(metafile.bytes);
+/** The envelope of a file that is known to have one; it may have been read already. */
+export function envelopeOf(metafile: Metafile | UploadedFile): Envelope {
+  return 'envelope' in metafile ? metafile.envelope : parseEnvelope(metafile.bytes);
 }
 
 function parseEnvelope(bytes: Uint8Array): Envelope {

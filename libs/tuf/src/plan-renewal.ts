@@ -1,33 +1,70 @@
+import { envelopeOf } from './envelope.ts';
+import { Refusal, TufError } from './errors.ts';
 import type { Gun } from './gun.ts';
-import type { KeyId, PublicKey } from './key.ts';
+import { keyId, type KeyId, type PublicKey } from './key.ts';
 import type { Metafile } from './metafile.ts';
+import { nextSnapshot, nextTimestamp } from './next-roles.ts';
 import type { RoleName, ServerRole } from './role.ts';
+import { readStoredRoot, topLevelSigners } from './root.ts';
 import type { SigningRequest } from './server-roles.ts';
+import { isBefore } from './times.ts';
 
 export interface Renewal {
   readonly gun: Gun;
   /** The highest stored root, snapshot and timestamp. */
   readonly current: ReadonlyMap<RoleName, Metafile>;
   readonly serverKeys: ReadonlySet<KeyId>;
-  /** Ahead of the clock, to renew before the expiry. */
   readonly now: Date;
+  /** What will have expired by then is renewed; `now` where absent. */
+  readonly dueBy?: Date;
 }
 
-/** What to sign because a server-made file has expired; undefined where nothing can be done. */
-export function planRenewal(_renewal: Renewal): SigningRequest | undefined {
-  throw new Error('not written yet');
+/**
+ * What to sign because a server-made file has expired (WIRE §8.4.3 and 4); undefined where nothing
+ * has, or where the server does not hold the keys: then what is there is served as it is.
+ */
+export function planRenewal(renewal: Renewal): SigningRequest | undefined {
+  try {
+    return planWhatIsDue(renewal);
+  } catch (error) {
+    // A download must not fail because its file cannot be renewed.
+    if (error instanceof Refusal || error instanceof TufError) return undefined;
+    throw error;
+  }
+}
+
+function planWhatIsDue(renewal: Renewal): SigningRequest | undefined {
+  const { gun, current, serverKeys, now, dueBy = now } = renewal;
+  const root = current.get('root');
+  const oldSnapshot = current.get('snapshot');
+  const oldTimestamp = current.get('timestamp');
+  if (root === undefined || oldSnapshot === undefined || oldTimestamp === undefined) {
+    return undefined;
+  }
+  const occasion = { root: readStoredRoot(root), serverKeys, now };
+  const timestamp = nextTimestamp(oldTimestamp, occasion);
+  if (timestamp === undefined) return undefined;
+
+  const snapshot = isExpired(oldSnapshot, dueBy)
+    ? nextSnapshot(oldSnapshot, [root], occasion)
+    : undefined;
+  if (snapshot !== undefined) return { gun, snapshot, timestamp };
+  return isExpired(oldTimestamp, dueBy)
+    ? { gun, timestamp: { ...timestamp, snapshot: oldSnapshot } }
+    : undefined;
 }
 
 /** Strictly before now. */
-export function isExpired(_metafile: Metafile, _now: Date): boolean {
-  throw new Error('not written yet');
+export function isExpired(metafile: Metafile, now: Date): boolean {
+  return isBefore(envelopeOf(metafile).expires, now);
 }
 
 /** The first key of that role in a root whose private half the server holds (WIRE §4). */
 export function serverKeyOf(
-  _root: Metafile,
-  _role: ServerRole,
-  _held: ReadonlySet<KeyId>,
+  root: Metafile,
+  role: ServerRole,
+  held: ReadonlySet<KeyId>,
 ): PublicKey | undefined {
-  throw new Error('not written yet');
+  const { keys } = topLevelSigners(readStoredRoot(root), role);
+  return [...keys.values()].find((key) => held.has(keyId(key)));
 }

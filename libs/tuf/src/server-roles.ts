@@ -1,6 +1,16 @@
+import { canonicalJson } from './canonical-json.ts';
+import { envelopeOf, marshalEnvelope, MAX_INT64, parseMetafile } from './envelope.ts';
+import { judge, Refusal } from './errors.ts';
 import type { Gun } from './gun.ts';
+import { readJson } from './json.ts';
 import type { KeyId } from './key.ts';
-import type { Metafile } from './metafile.ts';
+import { sha256Of, type Metafile } from './metafile.ts';
+import type { ServerRole } from './role.ts';
+import { readStoredRoot, topLevelSigners } from './root.ts';
+import { checkSignatures } from './signed.ts';
+import { readSnapshot, renderSnapshot } from './snapshot.ts';
+import { parseTime } from './times.ts';
+import { renderTimestamp } from './timestamp.ts';
 
 /**
  * What the server has to sign so that an update or a renewal becomes current. Snapshot and
@@ -10,24 +20,28 @@ import type { Metafile } from './metafile.ts';
 export interface SigningRequest {
   readonly gun: Gun;
   /** Absent when the snapshot is there already: uploaded by the client, or still current. */
-  readonly snapshot?: {
-    readonly version: bigint;
-    /**
-     * The signed part as it will stand in the file: members in canonical order (WIRE §7.3), version
-     * exact. What a key signs is the canonical JSON of it (§7.2), the same but for integers that no
-     * double holds.
-     */
-    readonly signed: string;
-    readonly keyids: readonly KeyId[];
-  };
-  readonly timestamp: {
-    readonly version: bigint;
-    /** RFC 3339. */
-    readonly expires: string;
-    readonly keyids: readonly KeyId[];
-    /** The snapshot's bytes where `snapshot` above is absent. */
-    readonly snapshot?: Metafile;
-  };
+  readonly snapshot?: SnapshotToSign;
+  readonly timestamp: TimestampToSign;
+}
+
+export interface SnapshotToSign {
+  readonly version: bigint;
+  /**
+   * The signed part as it will stand in the file: members in canonical order (WIRE §7.3), version
+   * exact. What a key signs is the canonical JSON of it (§7.2), the same but for integers that no
+   * double holds.
+   */
+  readonly signed: string;
+  readonly keyids: readonly KeyId[];
+}
+
+export interface TimestampToSign {
+  readonly version: bigint;
+  /** RFC 3339. */
+  readonly expires: string;
+  readonly keyids: readonly KeyId[];
+  /** The snapshot's bytes where no snapshot is to be signed. */
+  readonly snapshot?: Metafile;
 }
 
 /** A signature as it stands in an envelope: `sig` in padded standard base64. */
@@ -46,25 +60,113 @@ export interface ServerSignatures {
 /** Signs with the private key of that id, which must be one made for this repository and role. */
 export type Sign = (keyid: KeyId, payload: Uint8Array) => Signature;
 
-/** Throws `TufError` `VALIDATION` unless this asks for a well-formed snapshot or timestamp. */
-export function checkSigningRequest(_request: SigningRequest): void {
-  throw new Error('not written yet');
+/**
+ * What a signer checks before it signs: the request can only come to a well-formed snapshot and
+ * timestamp, whoever put it into the queue. Throws `TufError`.
+ */
+export function checkSigningRequest({ snapshot, timestamp }: SigningRequest): void {
+  judge('VALIDATION', () => {
+    if ((snapshot === undefined) === (timestamp.snapshot === undefined)) {
+      throw new Refusal('a timestamp needs one snapshot, to be signed or signed already');
+    }
+    if (snapshot !== undefined) checkSnapshotToSign(snapshot);
+    if (timestamp.snapshot !== undefined) checkSignedSnapshot(timestamp.snapshot);
+    checkVersionAndKeys('timestamp', timestamp);
+    if (parseTime(timestamp.expires) === undefined) {
+      throw new Refusal('the expiry of the timestamp is no RFC 3339 time');
+    }
+  });
+}
+
+/** Well-formed is what comes out the same when it is read and written again. */
+function checkSnapshotToSign(snapshot: SnapshotToSign): void {
+  checkVersionAndKeys('snapshot', snapshot);
+  const bytes = marshalEnvelope(snapshot.signed, []);
+  const { envelope, version } = parseMetafile('snapshot', bytes);
+  const meta = readSnapshot({ role: 'snapshot', envelope });
+  const expires = envelope.signed?.get('expires');
+  const written = renderSnapshot(version, typeof expires === 'string' ? expires : '', meta);
+  if (version !== snapshot.version || written !== snapshot.signed) {
+    throw new Refusal('what is to be signed is not a snapshot of that version in canonical form');
+  }
+}
+
+function checkSignedSnapshot({ bytes }: Metafile): void {
+  readSnapshot({ role: 'snapshot', envelope: parseMetafile('snapshot', bytes).envelope });
+}
+
+function checkVersionAndKeys(
+  role: ServerRole,
+  { version, keyids }: Pick<SnapshotToSign, 'version' | 'keyids'>,
+): void {
+  if (version < 1n || version > MAX_INT64) throw new Refusal(`${role} ${version} cannot be`);
+  if (keyids.length === 0 || new Set(keyids).size !== keyids.length) {
+    throw new Refusal(`the keys for the ${role} must be named, and each once`);
+  }
 }
 
 /** Makes the signatures that a request asks for. The caller holds the keys. */
-export function signServerRoles(_request: SigningRequest, _sign: Sign): ServerSignatures {
-  throw new Error('not written yet');
+export function signServerRoles(request: SigningRequest, sign: Sign): ServerSignatures {
+  const { snapshot, timestamp } = request;
+  const signed = (keyids: readonly KeyId[], text: string): Signature[] => {
+    const payload = new TextEncoder().encode(canonicalJson(readJson(text).value));
+    return keyids.map((keyid) => sign(keyid, payload));
+  };
+  if (snapshot === undefined) {
+    return { timestamp: signed(timestamp.keyids, timestampText(request, undefined)) };
+  }
+  const signatures = signed(snapshot.keyids, snapshot.signed);
+  const text = timestampText(request, marshalEnvelope(snapshot.signed, signatures));
+  return { snapshot: signatures, timestamp: signed(timestamp.keyids, text) };
 }
 
 /** The files that a request and its answer come to: the snapshot if one was asked for, the timestamp. */
 export function assembleServerRoles(
-  _request: SigningRequest,
-  _signatures: ServerSignatures,
-): readonly Metafile[] {
-  throw new Error('not written yet');
+  request: SigningRequest,
+  signatures: ServerSignatures,
+): Metafile[] {
+  const { snapshot, timestamp } = request;
+  const made =
+    snapshot && metafile('snapshot', snapshot.version, snapshot.signed, signatures.snapshot ?? []);
+  const text = timestampText(request, made?.bytes);
+  return [
+    ...(made === undefined ? [] : [made]),
+    metafile('timestamp', timestamp.version, text, signatures.timestamp),
+  ];
 }
 
-/** Whether enough keys of that root signed each of these files. */
-export function verifyServerRoles(_root: Metafile, _files: readonly Metafile[]): boolean {
-  throw new Error('not written yet');
+/** Whether enough keys of that root signed each of these files. Signers can be wrong, or lie. */
+export function verifyServerRoles(root: Metafile, files: readonly Metafile[]): boolean {
+  const trusted = readStoredRoot(root);
+  return files.every((file) => {
+    const { role } = file;
+    if (role !== 'snapshot' && role !== 'timestamp') return false;
+    const envelope = envelopeOf(file);
+    try {
+      checkSignatures({ role, envelope }, topLevelSigners(trusted, role));
+      return envelope.version === file.version;
+    } catch (error) {
+      if (error instanceof Refusal) return false;
+      throw error;
+    }
+  });
+}
+
+function timestampText(
+  { timestamp }: SigningRequest,
+  snapshotMade: Uint8Array | undefined,
+): string {
+  const bytes = snapshotMade ?? timestamp.snapshot?.bytes;
+  if (bytes === undefined) throw new RangeError('a timestamp needs a snapshot');
+  return renderTimestamp(timestamp.version, timestamp.expires, bytes);
+}
+
+function metafile(
+  role: ServerRole,
+  version: bigint,
+  signed: string,
+  signatures: readonly Signature[],
+): Metafile {
+  const bytes = marshalEnvelope(signed, signatures);
+  return { role, version, bytes, sha256: sha256Of(bytes) };
 }

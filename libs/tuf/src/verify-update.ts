@@ -1,8 +1,19 @@
+import { judge, Refusal, TufError } from './errors.ts';
 import type { Gun } from './gun.ts';
 import type { KeyId } from './key.ts';
 import type { Metafile, UploadedFile } from './metafile.ts';
-import type { RoleName } from './role.ts';
-import type { SigningRequest } from './server-roles.ts';
+import { nextSnapshot, nextTimestamp, type Occasion } from './next-roles.ts';
+import {
+  ancestorsOf,
+  isDelegation,
+  TOP_LEVEL_ROLES,
+  type DelegationName,
+  type RoleName,
+} from './role.ts';
+import { checkRootExpiry, verifyRoot, type Root } from './root.ts';
+import type { SigningRequest, SnapshotToSign, TimestampToSign } from './server-roles.ts';
+import { verifySnapshot } from './snapshot.ts';
+import { checkTargetsExpiry, verifyDelegation, verifyTargets, type Targets } from './targets.ts';
 
 /** An upload, and all that decides whether it may become current. */
 export interface Update {
@@ -26,11 +37,157 @@ export interface VerifiedUpdate {
 }
 
 /** The stored roles that `verifyUpdate` has to see for an upload of these roles. */
-export function rolesInPlay(_uploaded: readonly RoleName[]): readonly RoleName[] {
-  throw new Error('not written yet');
+export function rolesInPlay(uploaded: readonly RoleName[]): RoleName[] {
+  const delegations = uploaded.filter(isDelegation);
+  return [...new Set([...TOP_LEVEL_ROLES, ...delegations.flatMap(ancestorsOf), ...delegations])];
 }
 
-/** May this update follow what is stored? Throws `TufError` where it may not. */
-export function verifyUpdate(_update: Update): VerifiedUpdate {
-  throw new Error('not written yet');
+/**
+ * May this update follow what is stored? The checks in their order, for the first one that fails
+ * is the answer (WIRE §6.1). Throws `TufError` where it may not.
+ */
+export function verifyUpdate(update: Update): VerifiedUpdate {
+  const { gun, current, serverKeys, now } = update;
+  const uploaded = new Map<RoleName, UploadedFile>(update.upload.map((file) => [file.role, file]));
+
+  const { root, file: rootFile } = establishRoot(update, uploaded.get('root'));
+  const targets = loadTargets(update, uploaded, root);
+  const inPlay = [rootFile, ...targets];
+
+  const occasion = { root, serverKeys, now };
+  const snapshot = uploaded.get('snapshot');
+  if (snapshot !== undefined) {
+    judge('BAD_SNAPSHOT', () => verifySnapshot(snapshot, root, inPlay, now));
+  }
+  const request =
+    snapshot === undefined
+      ? {
+          gun,
+          snapshot: planSnapshot(current.get('snapshot'), inPlay, occasion),
+          timestamp: planTimestamp(current.get('timestamp'), occasion),
+        }
+      : { gun, timestamp: { ...planTimestamp(current.get('timestamp'), occasion), snapshot } };
+
+  const metafiles = [...inPlay, ...(snapshot === undefined ? [] : [snapshot])].filter(
+    (file) => uploaded.get(file.role) === file,
+  );
+  checkVersions(metafiles, current);
+  return { metafiles, request, root: rootFile };
+}
+
+interface EstablishedRoot {
+  readonly root: Root;
+  readonly file: Metafile;
+}
+
+/** The root that everything else is judged by: the uploaded one, if the stored one lets it follow. */
+function establishRoot(
+  { gun, current, now }: Update,
+  uploaded: UploadedFile | undefined,
+): EstablishedRoot {
+  const stored = current.get('root');
+  const previous =
+    stored && judge('UNTRUSTED_STATE', () => verifyRoot(stored, { gun, previous: undefined, now }));
+
+  if (uploaded !== undefined) {
+    return judge('BAD_ROOT', () => {
+      checkIncrement(uploaded.version, previous?.version ?? 1n);
+      const root = verifyRoot(uploaded, { gun, previous, now });
+      checkRootExpiry(uploaded, now);
+      return { root, file: uploaded };
+    });
+  }
+  if (stored === undefined || previous === undefined) {
+    const message = 'no pre-existing root and no root provided in update.';
+    throw new TufError('VALIDATION', message);
+  }
+  return { root: previous, file: stored };
+}
+
+/** A stored version again passes here, to end in `OLD_VERSION`; so a first root may be 1 or 2. */
+function checkIncrement(next: bigint, current: bigint): void {
+  if (next === current || next === current + 1n) return;
+  throw new Refusal(
+    `Root modifications must increment the version. Current ${current}, new ${next}`,
+  );
+}
+
+/**
+ * Checks the uploaded targets roles, parents first, and the stored ancestors that vouch for them.
+ * Answers with all of these files: a snapshot must list each.
+ */
+function loadTargets(
+  { current, now }: Update,
+  uploaded: ReadonlyMap<RoleName, UploadedFile>,
+  root: Root,
+): Metafile[] {
+  const loaded = new Map<RoleName, Targets>();
+  const files: Metafile[] = [];
+  const load = (role: TargetsRole, file: Metafile) => {
+    const verified =
+      role === 'targets' ? verifyTargets(file, root) : verifyDelegation(file, role, loaded);
+    loaded.set(role, verified);
+    files.push(file);
+  };
+
+  for (const role of [...uploaded.keys()].filter(isTargetsRole).sort(parentsFirst)) {
+    const ancestors = role === 'targets' ? [] : ancestorsOf(role);
+    for (const ancestor of ancestors.filter((ancestor) => !loaded.has(ancestor))) {
+      const stored = current.get(ancestor);
+      if (stored !== undefined) judge('UNTRUSTED_STATE', () => load(ancestor, stored));
+    }
+    const file = uploaded.get(role);
+    if (file === undefined) continue;
+    judge('BAD_TARGETS', () => {
+      load(role, file);
+      checkTargetsExpiry(file, now);
+    });
+  }
+  return files;
+}
+
+type TargetsRole = 'targets' | DelegationName;
+
+function isTargetsRole(role: RoleName): role is TargetsRole {
+  return role === 'targets' || isDelegation(role);
+}
+
+/** Fewest segments first, then by name. */
+function parentsFirst(a: TargetsRole, b: TargetsRole): number {
+  const depth = a.split('/').length - b.split('/').length;
+  return depth === 0 ? (a < b ? -1 : 1) : depth;
+}
+
+function planSnapshot(
+  previous: Metafile | undefined,
+  inPlay: readonly Metafile[],
+  occasion: Occasion,
+): SnapshotToSign {
+  const next = judge('VALIDATION', () => nextSnapshot(previous, inPlay, occasion));
+  if (next !== undefined) return next;
+  const message =
+    'no snapshot was included in update and server does not hold current snapshot key for repository';
+  throw new TufError('BAD_HIERARCHY', message, { missing: 'snapshot' });
+}
+
+function planTimestamp(
+  previous: Metafile | undefined,
+  occasion: Occasion,
+): Omit<TimestampToSign, 'snapshot'> {
+  const next = nextTimestamp(previous, occasion);
+  if (next !== undefined) return next;
+  throw new TufError('BAD_ROOT', 'no timestamp keys exist on the server');
+}
+
+/** No version is stored twice, and none below one that is stored (WIRE §9). */
+function checkVersions(
+  metafiles: readonly Metafile[],
+  current: ReadonlyMap<RoleName, Metafile>,
+): void {
+  for (const { role, version } of metafiles) {
+    const stored = current.get(role)?.version;
+    if (stored === undefined || stored < version) continue;
+    const message = `${role} ${version} cannot follow version ${stored}, which is stored`;
+    throw new TufError('OLD_VERSION', message);
+  }
 }
