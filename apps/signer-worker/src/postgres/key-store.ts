@@ -1,4 +1,8 @@
-import { MikroORM, UniqueConstraintViolationException } from '@mikro-orm/postgresql';
+import {
+  MikroORM,
+  UniqueConstraintViolationException,
+  type EntityManager,
+} from '@mikro-orm/postgresql';
 import type { CreateKeyRequest, KeyStore } from '@scrivener/signing';
 import {
   importServerKey,
@@ -66,14 +70,15 @@ export class PostgresKeyStore implements KeyStore {
 
   /** Throws where the database cannot be used (yet): not there, no tables, no rights. */
   async check(): Promise<void> {
-    await this.#orm.em.fork().findOne(PendingKey, { gun: '' });
+    await this.#query((em) => em.findOne(PendingKey, { gun: '' }));
   }
 
   async findPending({ gun, role, algorithm }: CreateKeyRequest): Promise<PublicKey | undefined> {
-    const em = this.#orm.em.fork();
-    const pending = await em.findOne(PendingKey, { gun, role, algorithm });
-    if (pending === null) return undefined;
-    const row = await em.findOneOrFail(PrivateKey, { keyId: pending.keyId });
+    const row = await this.#query(async (em) => {
+      const pending = await em.findOne(PendingKey, { gun, role, algorithm });
+      return pending && em.findOneOrFail(PrivateKey, { keyId: pending.keyId });
+    });
+    if (row === null) return undefined;
     return { keytype: row.algorithm, public: Buffer.from(row.public).toString('base64') };
   }
 
@@ -83,24 +88,27 @@ export class PostgresKeyStore implements KeyStore {
   ): Promise<boolean> {
     const { alias, jwe } = await this.#sealer.seal(key.exportPrivate());
     const bytes = Buffer.from(key.publicKey.public, 'base64');
-    try {
-      await this.#orm.em.fork().transactional(async (em) => {
-        await em.insert(PrivateKey, {
-          keyId: key.keyid,
-          gun,
-          role,
-          algorithm,
-          passphraseAlias: alias,
-          public: bytes,
-          private: jwe,
-        });
-        await em.insert(PendingKey, { gun, role, algorithm, keyId: key.keyid });
+    const add = async (em: EntityManager) => {
+      await em.insert(PrivateKey, {
+        keyId: key.keyid,
+        gun,
+        role,
+        algorithm,
+        passphraseAlias: alias,
+        public: bytes,
+        private: jwe,
       });
-      return true;
-    } catch (error) {
-      if (error instanceof UniqueConstraintViolationException) return false;
-      throw error;
-    }
+      await em.insert(PendingKey, { gun, role, algorithm, keyId: key.keyid });
+    };
+    return this.#query((em) =>
+      em.transactional(add).then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof UniqueConstraintViolationException) return false;
+          throw error;
+        },
+      ),
+    );
   }
 
   async find(gun: Gun, role: ServerRole, keyid: KeyId): Promise<ServerPrivateKey | undefined> {
@@ -111,7 +119,7 @@ export class PostgresKeyStore implements KeyStore {
   async markUsed(keyids: readonly KeyId[]): Promise<void> {
     const news = keyids.filter((keyid) => this.#cache.peek(keyid)?.used !== true);
     if (news.length === 0) return;
-    await this.#orm.em.fork().nativeDelete(PendingKey, { keyId: { $in: news } });
+    await this.#query((em) => em.nativeDelete(PendingKey, { keyId: { $in: news } }));
     for (const keyid of news) {
       const held = this.#cache.peek(keyid);
       if (held !== undefined) held.used = true;
@@ -123,7 +131,7 @@ export class PostgresKeyStore implements KeyStore {
   }
 
   async #load(keyid: KeyId): Promise<Held | undefined> {
-    const row = await this.#orm.em.fork().findOne(PrivateKey, { keyId: keyid });
+    const row = await this.#query((em) => em.findOne(PrivateKey, { keyId: keyid }));
     if (row === null) return undefined;
     const privateKey = await this.#sealer.unseal({ alias: row.passphraseAlias, jwe: row.private });
     const key = importServerKey(algorithm.parse(row.algorithm), privateKey);
@@ -132,4 +140,22 @@ export class PostgresKeyStore implements KeyStore {
     }
     return { gun: row.gun, role: row.role, key, used: false };
   }
+
+  async #query<Value>(work: (em: EntityManager) => Promise<Value>): Promise<Value> {
+    try {
+      return await work(this.#orm.em.fork());
+    } catch (error) {
+      throw withoutStatement(error);
+    }
+  }
+}
+
+/**
+ * MikroORM's errors show the whole statement with its values, sealed keys among them; what Postgres
+ * itself said is enough for a log.
+ */
+function withoutStatement(error: unknown): Error {
+  const said = error instanceof Error && error.cause instanceof Error ? error.cause.message : '';
+  const name = error instanceof Error ? error.name : 'error';
+  return new Error(`the key database failed: ${said === '' ? name : said}`);
 }

@@ -22,7 +22,7 @@ export interface ServeOptions {
   /** Jobs at a time. */
   readonly concurrency: number;
   /** Told of jobs that threw, and of connection trouble. Never handed what was to be signed. */
-  readonly onError: (error: Error, jobId?: string) => void;
+  readonly onError: (error: unknown, jobId?: string) => void;
 }
 
 export interface ServedSigner {
@@ -52,7 +52,15 @@ export function serveSigner({
 }: ServeOptions): ServedSigner {
   const worker = new Worker<unknown, SignResult | CreateKeyResult>(
     SIGNING_QUEUE,
-    ({ name, data }) => inTime(answer(signer, name, data)),
+    async ({ id, name, data }) => {
+      try {
+        return await inTime(answer(signer, name, data));
+      } catch (error) {
+        onError(error, id);
+        // What this says lies in Redis afterwards, where it is none of anybody's business.
+        throw new Error('the job failed; the log of the worker says why');
+      }
+    },
     {
       connection: redis,
       prefix,
@@ -67,7 +75,6 @@ export function serveSigner({
     },
   );
   worker.on('error', (error) => onError(error));
-  worker.on('failed', (job, error) => onError(error, job?.id));
   return {
     ready: async () => {
       await worker.waitUntilReady();
