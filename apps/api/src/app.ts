@@ -1,15 +1,24 @@
-import type { Cause } from '@scrivener/events';
+import { isStorableGun, type Cause } from '@scrivener/events';
 import type { PublishedFile, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
-import type { Gun, Metafile, PublicKey, ServerRole } from '@scrivener/tuf';
-import express, { type Express } from 'express';
-
-/** A publish as the edge understood it: the parts of the form in order, timestamps included. */
-export interface PublishCommand {
-  readonly gun: Gun;
-  readonly upload: readonly Metafile[];
-  readonly cause: Cause;
-}
+import type { Gun, PublicKey, ServerRole } from '@scrivener/tuf';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import { answer, answerEarly, isStillSending, JSON_TEXT, TEXT, type Locals } from './answer.ts';
+import type { CachePolicy } from './caching.ts';
+import { answerTo, NotaryError } from './errors.ts';
+import type { Metrics } from './metrics.ts';
+import type { UploadLimits } from './multipart.ts';
+import { resolveTarget, type Operation, type Route } from './paths.ts';
+import type { PublishCommand } from './publish.ts';
+import { requestLog } from './request-log.ts';
+import { getChangefeed } from './routes/changefeed.ts';
+import { deleteTuf } from './routes/delete.ts';
+import { getHealth } from './routes/health.ts';
+import { serveKey } from './routes/keys.ts';
+import { getRole, getRoleByHash, getRoleByVersion } from './routes/metadata.ts';
+import { getMetrics } from './routes/metrics.ts';
+import type { Exchange, Handler } from './routes/route.ts';
+import { updateTuf } from './routes/update.ts';
 
 /** Everything the app needs. Use cases throw `TufError`, `SigningError` or `Unavailable`. */
 export interface Deps {
@@ -19,31 +28,141 @@ export interface Deps {
   /** The current timestamp or snapshot, renewed first where it has expired (WIRE §8.4). */
   currentServerRole(gun: Gun, role: ServerRole): Promise<PublishedFile | undefined>;
   /** WIRE §4, GET. */
-  serverKey(gun: Gun, role: ServerRole): Promise<PublicKey>;
+  serverKey(gun: Gun, role: ServerRole, cause: Cause): Promise<PublicKey>;
   /** WIRE §4, POST. */
-  rotateKey(gun: Gun, role: ServerRole): Promise<PublicKey>;
+  rotateKey(gun: Gun, role: ServerRole, cause: Cause): Promise<PublicKey>;
   /** WIRE §10. */
   deleteRepository(gun: Gun, cause: Cause): Promise<void>;
   /** What is wrong, by the name of the check; empty when all is well (WIRE §12). */
   health(): Promise<Readonly<Record<string, string>>>;
   readonly logger: Logger;
-  /** How long caches may keep an answer, in seconds; 0 forbids it (WIRE §3). */
-  readonly caching: { readonly current: number; readonly consistent: number };
+  readonly metrics: Metrics;
+  readonly caching: CachePolicy;
   /** Empty: every GUN is welcome (WIRE §14.4). */
   readonly gunPrefixes: readonly string[];
   readonly limits: UploadLimits;
 }
 
-/** What a form may measure. Sizes in bytes. */
-export interface UploadLimits {
-  /** The whole body. */
-  readonly uploadBytes: number;
-  readonly parts: number;
-  /** The header block of one part. */
-  readonly partHeaderBytes: number;
+type Handlers = { readonly [Op in Operation]: Handler<Op> };
+type Middleware = RequestHandler<unknown, unknown, unknown, unknown, Locals>;
+
+/**
+ * The HTTP edge. Express gives the frame; routes are matched by `paths.ts`, on the decoded path and
+ * with a greedy GUN, which its router cannot express.
+ */
+export function createApp(deps: Deps): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', false);
+
+  app.use(requestLog(deps.logger));
+  app.use(count(deps.metrics));
+  app.use(dispatch(handlersOf(deps), deps.gunPrefixes));
+  app.use(answerErrors);
+  return app;
 }
 
-/** The HTTP edge: routes in order, errors last. */
-export function createApp(_deps: Deps): Express {
-  return express();
+function handlersOf(deps: Deps): Handlers {
+  const { readModel, caching } = deps;
+  return {
+    Version: (_route, { res }) => answer(res, 200, { 'Content-Type': TEXT }, '{}'),
+    UpdateTUF: updateTuf((command) => deps.publish(command), deps.limits),
+    GetRoleByHash: getRoleByHash(readModel, caching),
+    GetRoleByVersion: getRoleByVersion(readModel, caching),
+    GetRole: getRole(readModel, (gun, role) => deps.currentServerRole(gun, role), caching),
+    GetKey: serveKey((...question) => deps.serverKey(...question)),
+    RotateKey: serveKey((...question) => deps.rotateKey(...question)),
+    DeleteTUF: deleteTuf((gun, cause) => deps.deleteRepository(gun, cause)),
+    Changefeed: getChangefeed(readModel),
+    Health: getHealth(() => deps.health()),
+    Metrics: getMetrics(deps.metrics),
+    NotFound: () => {
+      throw new NotaryError('METADATA_NOT_FOUND');
+    },
+  };
 }
+
+function count(metrics: Metrics): Middleware {
+  return (_req, res, next) => {
+    const started = performance.now();
+    res.once('close', () => metrics.observe(res, (performance.now() - started) * 1000));
+    next();
+  };
+}
+
+/** The order of WIRE §1.3: clean path, method and route, GUN prefix, handler. */
+function dispatch(handlers: Handlers, gunPrefixes: readonly string[]): Middleware {
+  return async (req, res) => {
+    const destination = resolveTarget(req.method, req.url);
+    switch (destination.kind) {
+      case 'malformed':
+        answer(res, 400, { 'Content-Type': TEXT, Connection: 'close' }, '400 Bad Request');
+        return;
+      case 'moved':
+        answer(res, 301, { Location: destination.location });
+        return;
+      case 'wrong-method':
+        answer(res, 405, {});
+        return;
+      case 'no-page':
+        answer(
+          res,
+          404,
+          { 'Content-Type': TEXT, 'X-Content-Type-Options': 'nosniff' },
+          '404 page not found\n',
+        );
+        return;
+      case 'route': {
+        const { route, query } = destination;
+        res.locals.operation = route.operation;
+        admit(route, gunPrefixes);
+        await handle(handlers, route, {
+          req,
+          res,
+          query,
+          cause: { requestId: res.locals.requestId },
+        });
+      }
+    }
+  };
+}
+
+/** TypeScript cannot see that a handler looked up by its operation takes that operation's route. */
+async function handle(handlers: Handlers, route: Route, exchange: Exchange): Promise<void> {
+  const handler = handlers[route.operation] as Handler<Operation>;
+  await handler(route, exchange);
+}
+
+/** WIRE §14.4. A GUN that no store can keep as text is no better than one outside the prefixes. */
+function admit(route: Route, prefixes: readonly string[]): void {
+  if (!('gun' in route) || route.gun === undefined) return;
+  const { gun } = route;
+  const isWelcome = prefixes.length === 0 || prefixes.some((prefix) => gun.startsWith(prefix));
+  if (isWelcome && isStorableGun(gun)) return;
+  if (route.operation !== 'UpdateTUF') throw new NotaryError('METADATA_NOT_FOUND');
+  if (isWelcome) throw new NotaryError('INVALID_GUN');
+  const detail = `Require GUNs with prefix: [${prefixes.join(' ')}]`;
+  throw new NotaryError('INVALID_GUN', { detail });
+}
+
+/** Four parameters: that is how Express knows an error handler. */
+const answerErrors: ErrorRequestHandler<unknown, unknown, unknown, unknown, Locals> = async (
+  thrown: unknown,
+  req,
+  res,
+  _next,
+) => {
+  const { status, headers, body, summary } = answerTo(thrown);
+  if (status < 500) res.locals.log.info(summary);
+  else res.locals.log.error({ err: thrown }, summary);
+
+  if (res.headersSent) {
+    // Half an answer must not look like a whole one.
+    res.destroy();
+    return;
+  }
+  const all = { 'Content-Type': JSON_TEXT, ...headers };
+  if (await isStillSending(req)) await answerEarly(res, status, all, body);
+  else answer(res, status, all, body);
+};

@@ -84,7 +84,8 @@ export function answerTo(thrown: unknown): ErrorAnswer {
   };
 }
 
-function asNotaryError(thrown: unknown): NotaryError {
+/** What a client is told about anything that was thrown. */
+export function asNotaryError(thrown: unknown): NotaryError {
   if (thrown instanceof NotaryError) return thrown;
   if (thrown instanceof TufError) return tufAnswers[thrown.code](thrown);
   if (thrown instanceof SigningError) return signingAnswers[thrown.code](thrown);

@@ -1,0 +1,201 @@
+import { isUtf8 } from 'node:buffer';
+import { posix } from 'node:path';
+import { parseGun, type Gun, type ServerRole } from '@scrivener/tuf';
+
+/** What a request asks for: the operations of WIRE §1.2 with their parameters, not yet judged. */
+export type Route =
+  | { readonly operation: 'Version' }
+  | { readonly operation: 'UpdateTUF'; readonly gun: Gun }
+  | {
+      readonly operation: 'GetRoleByHash';
+      readonly gun: Gun;
+      readonly role: string;
+      readonly checksum: string;
+    }
+  | {
+      readonly operation: 'GetRoleByVersion';
+      readonly gun: Gun;
+      readonly role: string;
+      readonly version: string;
+    }
+  | { readonly operation: 'GetRole'; readonly gun: Gun; readonly role: string }
+  | { readonly operation: 'GetKey'; readonly gun: Gun; readonly role: ServerRole }
+  | { readonly operation: 'RotateKey'; readonly gun: Gun; readonly role: ServerRole }
+  | { readonly operation: 'DeleteTUF'; readonly gun: Gun }
+  /** Of everything where there is no GUN. */
+  | { readonly operation: 'Changefeed'; readonly gun?: Gun }
+  | { readonly operation: 'Health' }
+  | { readonly operation: 'Metrics' }
+  /** Nothing else fits: 404 in JSON. */
+  | { readonly operation: 'NotFound' };
+
+export type Operation = Route['operation'];
+
+/** Where a request target leads. `query` is raw, without the question mark. */
+export type Destination =
+  | { readonly kind: 'route'; readonly route: Route; readonly query: string }
+  /** The path was not clean; `location` is where it should have gone. */
+  | { readonly kind: 'moved'; readonly location: string }
+  /** Not a request target at all. */
+  | { readonly kind: 'malformed' }
+  /** No operation takes this method here: 405. */
+  | { readonly kind: 'wrong-method' }
+  /** A path with a line break that no operation takes: 404 in plain text. */
+  | { readonly kind: 'no-page' };
+
+/**
+ * Follows a raw request target (WIRE §1.2): decode, clean, move or match. `target` as Node gives it:
+ * one character for each byte.
+ */
+export function resolveTarget(method: string, target: string): Destination {
+  const [rawPath, query] = splitQuery(withoutAuthority(target));
+  const path = decodePath(rawPath);
+  if (path === undefined) return { kind: 'malformed' };
+
+  const clean = posix.normalize(`/${path}`);
+  if (clean !== path) return { kind: 'moved', location: encodePath(clean) + (query ?? '') };
+  return match(method, clean, query?.slice(1) ?? '');
+}
+
+/** `GET http://other/v2/ HTTP/1.1`: only the path matters. */
+function withoutAuthority(target: string): string {
+  return target.replace(/^[a-z][a-z0-9+.-]*:(?:\/\/[^/?]*)?(?=[/?]|$)/i, '');
+}
+
+/** The query keeps its question mark; a target without one has none. */
+function splitQuery(target: string): [path: string, query: string | undefined] {
+  const at = target.indexOf('?');
+  return at === -1 ? [target, undefined] : [target.slice(0, at), target.slice(at)];
+}
+
+/** The path as text. Bytes that are no UTF-8 become lone surrogates, which no store takes as a GUN. */
+function decodePath(raw: string): string | undefined {
+  if (/%(?![0-9a-f]{2})/i.test(raw)) return undefined;
+  const decoded = raw.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  const bytes = Buffer.from(decoded, 'latin1');
+  const text = bytes.toString('utf8');
+  return isUtf8(bytes) ? text : text.replaceAll('\uFFFD', '\uDFFF');
+}
+
+/** Escapes every byte but those that a path may hold as they are. */
+function encodePath(path: string): string {
+  return Buffer.from(path)
+    .toString('latin1')
+    .replace(/[^\w.~$&+,/:;=@-]/g, (byte) => {
+      const hex = byte.charCodeAt(0).toString(16).toUpperCase();
+      return `%${hex.padStart(2, '0')}`;
+    });
+}
+
+/** One line of the table below: `read` gives the parameters where a path is one of its own. */
+interface Pattern {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly read: (path: string) => Route | undefined;
+}
+
+const PREFIX = '/v2/';
+const TUF = '/_trust/tuf/';
+const FEED = '/_trust/changefeed';
+
+// Not `\s`: the old server's white space was ASCII only.
+const ROLE = String.raw`root|targets(?:/[^/\t\n\f\r ]+)*|snapshot|timestamp`;
+const CHECKSUM = '[a-fA-F0-9]{64}|[a-fA-F0-9]{96}|[a-fA-F0-9]{128}';
+const BY_HASH = new RegExp(`^(${ROLE})\\.(${CHECKSUM})\\.json$`);
+const BY_VERSION = new RegExp(`^([0-9]+)\\.(${ROLE})\\.json$`);
+const CURRENT = new RegExp(`^(${ROLE})\\.json$`);
+const DELEGATION = /^targets\//;
+const DELEGATION_BY_VERSION = /^[0-9]+\.targets\//;
+
+/** The routes of WIRE §1.2 in their order: the first that fits both path and method is taken. */
+const patterns: readonly Pattern[] = [
+  { method: 'GET', read: (path) => (path === PREFIX ? { operation: 'Version' } : undefined) },
+  { method: 'POST', read: below(TUF, (gun) => ({ operation: 'UpdateTUF', gun })) },
+  {
+    method: 'GET',
+    read: file(BY_HASH, DELEGATION, (gun, role, checksum) => {
+      return { operation: 'GetRoleByHash', gun, role, checksum };
+    }),
+  },
+  {
+    method: 'GET',
+    read: file(BY_VERSION, DELEGATION_BY_VERSION, (gun, version, role) => {
+      return { operation: 'GetRoleByVersion', gun, role, version };
+    }),
+  },
+  {
+    method: 'GET',
+    read: file(CURRENT, DELEGATION, (gun, role) => ({ operation: 'GetRole', gun, role })),
+  },
+  { method: 'GET', read: key((gun, role) => ({ operation: 'GetKey', gun, role })) },
+  { method: 'POST', read: key((gun, role) => ({ operation: 'RotateKey', gun, role })) },
+  { method: 'DELETE', read: below(TUF, (gun) => ({ operation: 'DeleteTUF', gun })) },
+  { method: 'GET', read: below(FEED, (gun) => ({ operation: 'Changefeed', gun })) },
+  {
+    method: 'GET',
+    read: (path) => (path === '/v2/_trust/changefeed' ? { operation: 'Changefeed' } : undefined),
+  },
+  {
+    method: 'GET',
+    read: (path) => (path === '/_notary_server/health' ? { operation: 'Health' } : undefined),
+  },
+  { method: 'GET', read: (path) => (path === '/metrics' ? { operation: 'Metrics' } : undefined) },
+];
+
+/** What the last route takes; a HEAD is never a variant of GET. */
+const KNOWN_METHODS = new Set(['GET', 'POST', 'PUT', 'HEAD', 'DELETE']);
+
+function match(method: string, path: string, query: string): Destination {
+  let pathFits = false;
+  for (const pattern of patterns) {
+    const route = pattern.read(path);
+    if (route === undefined) continue;
+    if (pattern.method === method) return { kind: 'route', route, query };
+    pathFits = true;
+  }
+  if (path.includes('\n')) return { kind: pathFits ? 'wrong-method' : 'no-page' };
+  return KNOWN_METHODS.has(method)
+    ? { kind: 'route', route: { operation: 'NotFound' }, query }
+    : { kind: 'wrong-method' };
+}
+
+/** A path that is a GUN between `/v2/` and `ending`. */
+function below(ending: string, route: (gun: Gun) => Route): Pattern['read'] {
+  return (path) => {
+    if (!path.startsWith(PREFIX) || !path.endsWith(ending)) return undefined;
+    const gun = parseGun(path.slice(PREFIX.length, -ending.length));
+    return gun && route(gun);
+  };
+}
+
+/**
+ * A path that is a GUN and then a file. The GUN is greedy: the last `/_trust/tuf/` behind which a
+ * file stands ends it. What is wrong with a delegation at its end, or white space in it, is just as
+ * wrong when more stands before it; so the search ends there, and its time stays linear.
+ */
+function file(
+  pattern: RegExp,
+  delegation: RegExp,
+  route: (gun: Gun, first: string, second: string) => Route,
+): Pattern['read'] {
+  return (path) => {
+    if (!path.startsWith(PREFIX)) return undefined;
+    const star = path.indexOf('*');
+    for (let at = path.lastIndexOf(TUF); at >= PREFIX.length; at = path.lastIndexOf(TUF, at - 1)) {
+      if (star !== -1 && star < at) continue;
+      const name = path.slice(at + TUF.length);
+      const found = pattern.exec(name);
+      const gun = found && parseGun(path.slice(PREFIX.length, at));
+      if (gun) return route(gun, found[1] ?? '', found[2] ?? '');
+      if (delegation.test(name)) return undefined;
+    }
+    return undefined;
+  };
+}
+
+function key(route: (gun: Gun, role: ServerRole) => Route): Pattern['read'] {
+  const snapshot = below(`${TUF}snapshot.key`, (gun) => route(gun, 'snapshot'));
+  const timestamp = below(`${TUF}timestamp.key`, (gun) => route(gun, 'timestamp'));
+  return (path) => snapshot(path) ?? timestamp(path);
+}

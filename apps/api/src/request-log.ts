@@ -1,0 +1,68 @@
+import type { IncomingMessage } from 'node:http';
+import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
+import type { Logger } from '@scrivener/runtime';
+import type { RequestHandler } from 'express';
+import type { Locals, Reply } from './answer.ts';
+
+/** Not worth a line each: they come every few seconds. */
+const QUIET = new Set(['Health', 'Metrics']);
+
+/**
+ * Gives a request its id and its logger, and logs it when it is over: `response completed` with the
+ * fields of WIRE §15.
+ */
+export function requestLog(
+  logger: Logger,
+): RequestHandler<unknown, unknown, unknown, unknown, Locals> {
+  return (req, res, next) => {
+    const started = performance.now();
+    const requestId = randomUUID();
+    const log = logger.child(aboutRequest(req, requestId));
+    Object.assign(res.locals, { requestId, log, written: 0 } satisfies Locals);
+    res.once('close', () => {
+      if (QUIET.has(res.locals.operation ?? '')) return;
+      log.info(aboutResponse(res, performance.now() - started), 'response completed');
+    });
+    next();
+  };
+}
+
+function aboutRequest(req: IncomingMessage, id: string): Record<string, unknown> {
+  return {
+    'http.request.id': id,
+    'http.request.method': req.method,
+    'http.request.host': req.headers.host ?? '',
+    'http.request.uri': req.url,
+    'http.request.remoteaddr': remoteAddress(req),
+    'http.request.useragent': req.headers['user-agent'] ?? '',
+    // An undefined field is left out.
+    'http.request.referer': req.headers.referer,
+    'http.request.contenttype': req.headers['content-type'],
+  };
+}
+
+function aboutResponse(res: Reply, milliseconds: number): Record<string, unknown> {
+  return {
+    'http.response.status': statusOf(res),
+    'http.response.written': res.locals.written,
+    'http.response.duration': `${milliseconds.toFixed(3)}ms`,
+    'http.response.contenttype': res.getHeader('Content-Type'),
+  };
+}
+
+/** 0 for a success with an empty body, as logs and metrics of the old server have it (WIRE §12, §15). */
+export function statusOf(res: Reply): number {
+  return res.statusCode === 200 && res.locals.written === 0 ? 0 : res.statusCode;
+}
+
+/** What proxies say, if it is an address; else who is connected. */
+function remoteAddress({ headers, socket }: IncomingMessage): string {
+  const forwarded =
+    String(headers['x-forwarded-for'] ?? '')
+      .split(',')[0]
+      ?.trim() ?? '';
+  if (isIP(forwarded) !== 0) return forwarded;
+  const real = String(headers['x-real-ip'] ?? '');
+  return isIP(real) === 0 ? `${socket.remoteAddress}:${socket.remotePort}` : real;
+}

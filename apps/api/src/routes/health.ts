@@ -1,0 +1,13 @@
+import { answer, JSON_TEXT } from '../answer.ts';
+import type { Handler } from './route.ts';
+
+/** `GET /_notary_server/health`: 200 `{}`, or 503 and what is wrong by the name of its check. */
+export function getHealth(
+  health: () => Promise<Readonly<Record<string, string>>>,
+): Handler<'Health'> {
+  return async (_route, { res }) => {
+    const wrong = await health();
+    const status = Object.keys(wrong).length === 0 ? 200 : 503;
+    answer(res, status, { 'Content-Type': JSON_TEXT }, JSON.stringify(wrong));
+  };
+}

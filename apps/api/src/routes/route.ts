@@ -1,0 +1,19 @@
+import type { IncomingMessage } from 'node:http';
+import type { Cause } from '@scrivener/events';
+import type { Reply } from '../answer.ts';
+import type { Operation, Route } from '../paths.ts';
+
+/** A request on its way through one route. */
+export interface Exchange {
+  readonly req: IncomingMessage;
+  readonly res: Reply;
+  /** Raw, without the question mark. */
+  readonly query: string;
+  readonly cause: Cause;
+}
+
+/** Answers one operation, or throws what `errors.ts` has an answer for. */
+export type Handler<Op extends Operation> = (
+  route: Extract<Route, { operation: Op }>,
+  exchange: Exchange,
+) => Promise<void> | void;

@@ -1,0 +1,80 @@
+import type { IncomingMessage } from 'node:http';
+import type { Gun, UploadedFile } from '@scrivener/tuf';
+import { parseMetafile, parseRoleName } from '@scrivener/tuf';
+import { answer, type Reply } from '../answer.ts';
+import { asNotaryError, NotaryError, type NotaryCode } from '../errors.ts';
+import { parseMediaType } from '../media-type.ts';
+import { boundaryOf, readParts, type Part, type UploadLimits } from '../multipart.ts';
+import type { PublishCommand } from '../publish.ts';
+import { decodeQuotedPrintable } from '../quoted-printable.ts';
+import type { Handler } from './route.ts';
+
+/** `POST …/_trust/tuf/`: a form of metafiles that become current together (WIRE §5). */
+export function updateTuf(
+  publish: (command: PublishCommand) => Promise<void>,
+  limits: UploadLimits,
+): Handler<'UpdateTUF'> {
+  return async ({ gun }, { req, res, cause }) => {
+    try {
+      const upload = await readUpload(req, res, limits);
+      await publish({ gun, upload, cause });
+    } catch (error) {
+      logRefusal(res, error);
+      throw error;
+    }
+    logUpdate(res, gun);
+    answer(res, 200, {});
+  };
+}
+
+async function readUpload(
+  req: IncomingMessage,
+  res: Reply,
+  limits: UploadLimits,
+): Promise<readonly UploadedFile[]> {
+  const boundary = boundaryOf(req.headers['content-type']);
+  if (Number(req.headers['content-length'] ?? 0) > limits.uploadBytes) {
+    throw new NotaryError('MALFORMED_UPLOAD', { status: 413 });
+  }
+  if (req.headers.expect !== undefined) res.writeContinue();
+
+  const upload: UploadedFile[] = [];
+  // A refusal must reach the client, so giving up on the body must not close the connection.
+  const body: AsyncIterable<Buffer> = req.iterator({ destroyOnReturn: false });
+  for await (const part of readParts(body, boundary, limits)) upload.push(metafileOf(part));
+  return upload;
+}
+
+/** WIRE §5.2: of a part only its file name and its bytes count. */
+function metafileOf({ headers, bytes }: Part): UploadedFile {
+  const disposition = parseMediaType(headers.get('content-disposition') ?? '');
+  const name = disposition?.parameters.get('filename')?.replace(/\.json$/, '');
+  if (!name) throw new NotaryError('NO_FILENAME');
+  const role = parseRoleName(name);
+  if (role === undefined) throw new NotaryError('INVALID_ROLE', { detail: name });
+
+  const encoding = headers.get('content-transfer-encoding')?.toLowerCase();
+  const isQuoted = encoding === 'quoted-printable';
+  return parseMetafile(role, isQuoted ? decodeQuotedPrintable(bytes) : bytes);
+}
+
+/** WIRE §15. */
+const refusals: Partial<Record<NotaryCode, string>> = {
+  MALFORMED_UPLOAD: '400 POST unable to parse TUF data',
+  NO_FILENAME: '400 POST empty role',
+  INVALID_ROLE: '400 POST invalid role',
+  MALFORMED_JSON: '400 POST malformed update JSON',
+  INVALID_UPDATE: '400 POST error validating update',
+  VERSION: '400 POST old version error',
+};
+
+function logRefusal(res: Reply, error: unknown): void {
+  const { code, detail } = asNotaryError(error);
+  const line = refusals[code];
+  if (line === undefined) return;
+  res.locals.log.info(typeof detail === 'string' ? `${line}: ${detail}` : line);
+}
+
+function logUpdate(res: Reply, gun: Gun): void {
+  res.locals.log.info(`updated ${gun}`);
+}
