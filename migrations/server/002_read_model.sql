@@ -1,10 +1,9 @@
 -- What GETs read. Written only by projecting the log, and rebuilt from it at will.
 
--- How far each projection has got, and how often it was started anew.
+-- How far each projection has got.
 create table projections (
   name text primary key,
-  position bigint not null,
-  replays integer not null default 0
+  position bigint not null
 ) with (fillfactor = 10);
 
 insert into projections (name, position) values ('repositories', 0);

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EventStore, RecordedEvent } from '@scrivener/events';
 import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
 import { changeRows, pageOf } from '../changefeed.ts';
@@ -70,6 +71,7 @@ export function memoryReadModel(events: EventStore): ReadModel {
     reached: (position, timeoutMs) => waiters.wait(position, timeoutMs),
 
     async replay() {
+      while (working) await nextTurn();
       working = true;
       try {
         projected = await projectedFromStart(events);

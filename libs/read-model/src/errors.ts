@@ -1,0 +1,15 @@
+/**
+ * - `LOG_GAP`: positions are missing in the log, so that nothing true can be projected from it
+ * - `MISSING_BYTES`: the log no longer has the bytes of a file that is listed
+ */
+export type ReadModelErrorCode = 'LOG_GAP' | 'MISSING_BYTES';
+
+export class ReadModelError extends Error {
+  override readonly name = 'ReadModelError';
+  readonly code: ReadModelErrorCode;
+
+  constructor(code: ReadModelErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,1 @@
+export { postgresReadModel, type PostgresOptions } from './read-model.ts';

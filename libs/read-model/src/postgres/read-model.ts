@@ -1,0 +1,204 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { listen } from '@scrivener/events/postgres';
+import { MikroORM } from '@mikro-orm/postgresql';
+import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
+import { pageOf } from '../changefeed.ts';
+import { ReadModelError } from '../errors.ts';
+import { positionWaiters } from '../position-waiters.ts';
+import type { Change, PublishedFile, ReadModel } from '../read-model.ts';
+import { bytea, gunDigest } from './digests.ts';
+import { ChangefeedEntry } from './entities.ts';
+import { CHANNEL, PROJECTION, projectBatch } from './project.ts';
+import { replay } from './replay.ts';
+
+/** Behind NOTIFY, for as long as somebody waits: how often the checkpoint is read, in milliseconds. */
+const POLL = 100;
+
+export interface PostgresOptions {
+  /** Connections at most; 10 where absent. */
+  readonly poolSize?: number;
+  /** How long a statement may take, in milliseconds; 10 s where absent. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * The read model in Postgres, beside the log, whose tables `migrations/server` made. Can be opened
+ * while the database is away; calls reject until it is there, but for `reached`, which waits.
+ */
+export async function postgresReadModel(
+  url: string,
+  { poolSize = 10, timeoutMs = 10_000 }: PostgresOptions = {},
+): Promise<ReadModel> {
+  const orm = await MikroORM.init({
+    clientUrl: url,
+    entities: [ChangefeedEntry],
+    ensureDatabase: false, // that would connect at once
+    pool: { max: poolSize },
+    driverOptions: {
+      application_name: 'scrivener read model',
+      connectionTimeoutMillis: timeoutMs,
+      query_timeout: timeoutMs,
+      keepAlive: true,
+    },
+  });
+  const pool = await orm.em.getDriver().getConnection().getNativeClient();
+  const waiters = positionWaiters();
+  const listener = await listen(url, CHANNEL, {
+    onMessage: (payload) => waiters.reached(Number(payload)),
+    onConnect: () => waiters.forget(),
+  });
+
+  const file = async (statement: Statement | undefined): Promise<PublishedFile | undefined> => {
+    if (statement === undefined) return undefined;
+    const { rows } = await pool.query<FileRow>(statement);
+    return rows[0] && publishedFile(rows[0]);
+  };
+
+  const checkpoint = async (): Promise<number> => {
+    const { rows } = await pool.query<{ position: string }>({
+      name: 'checkpoint',
+      text: `select position from projections where name = '${PROJECTION}'`,
+    });
+    return Number(rows[0]?.position ?? 0);
+  };
+
+  let polling = false;
+  const poll = async (): Promise<void> => {
+    if (polling) return;
+    polling = true;
+    while (waiters.isWaiting()) {
+      await sleep(POLL);
+      // an error here is one more reason to wait
+      if (waiters.isWaiting())
+        await checkpoint().then(
+          (position) => waiters.reached(position),
+          () => {},
+        );
+    }
+    polling = false;
+  };
+
+  return {
+    current: (gun, role) => file(currentOf(gun, role)),
+    byVersion: (gun, role, version) => file(withVersion(gun, role, version)),
+    byChecksum: (gun, role, sha256) => file(withChecksum(gun, role, sha256)),
+
+    async changes({ gun, ...query }) {
+      const { from, above, below, limit } = pageOf(query);
+      const select = orm.em.fork().createQueryBuilder(ChangefeedEntry);
+      select.where({ id: { $gt: above } });
+      if (below !== undefined) select.andWhere({ id: { $lt: below } });
+      if (gun !== undefined) select.andWhere({ gunSha256: gunDigest(gun) });
+      select.orderBy({ id: from === 'oldest' ? 'asc' : 'desc' }).limit(limit);
+      const rows: ChangefeedRow[] = await select.execute('all', false);
+      const changes = rows.map(change);
+      return from === 'oldest' ? changes : changes.toReversed();
+    },
+
+    async project() {
+      const outcome = await projectBatch(pool);
+      if (outcome.result !== 'busy') waiters.reached(outcome.checkpoint ?? 0);
+      return outcome.result;
+    },
+
+    checkpoint,
+
+    reached(position, timeoutMs) {
+      const answer = waiters.wait(position, timeoutMs);
+      void poll();
+      return answer;
+    },
+
+    async replay() {
+      waiters.reached(await replay(url));
+    },
+
+    async close() {
+      waiters.close();
+      await listener.close();
+      await orm.close(true);
+    },
+  };
+}
+
+/** A statement that each connection prepares once, under its name. */
+interface Statement {
+  readonly name: string;
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+interface FileRow {
+  readonly bytes: Buffer | null;
+  readonly version: string;
+  readonly sha256: string;
+  readonly published_ms: number;
+}
+
+/** The row is found by an index before its bytes are looked up, whatever the planner thinks of joins. */
+export const fileWhere = (condition: string) => `
+  select (select bytes from files where files.sha256 = row.sha256) as bytes,
+    version, encode(sha256, 'hex') as sha256,
+    (extract(epoch from published_at) * 1000)::float8 as published_ms
+  from (
+    select version, sha256, published_at from metafiles
+    where gun_sha256 = $1 and role = $2 ${condition}
+    order by version desc limit 1
+  ) as row`;
+
+const CURRENT = fileWhere('');
+const BY_VERSION = fileWhere('and version = $3');
+const BY_CHECKSUM = fileWhere('and sha256 = $3');
+
+function currentOf(gun: Gun, role: RoleName): Statement | undefined {
+  if (!isText(role)) return undefined;
+  return { name: 'current file', text: CURRENT, values: [gunDigest(gun), role] };
+}
+
+function withVersion(gun: Gun, role: RoleName, version: bigint): Statement | undefined {
+  if (!isText(role) || BigInt.asIntN(64, version) !== version) return undefined;
+  const values = [gunDigest(gun), role, version.toString()];
+  return { name: 'file by version', text: BY_VERSION, values };
+}
+
+function withChecksum(gun: Gun, role: RoleName, sha256: Sha256): Statement | undefined {
+  if (!isText(role)) return undefined;
+  const values = [gunDigest(gun), role, bytea(sha256)];
+  return { name: 'file by checksum', text: BY_CHECKSUM, values };
+}
+
+/** Paths may name roles that Postgres has no text for, and that nobody ever published. */
+function isText(role: string): boolean {
+  return !role.includes('\0') && role.isWellFormed();
+}
+
+function publishedFile({ bytes, version, sha256, published_ms }: FileRow): PublishedFile {
+  if (bytes === null) throw new ReadModelError('MISSING_BYTES', `no bytes of ${sha256}`);
+  return {
+    bytes,
+    version: BigInt(version),
+    sha256: sha256 as Sha256,
+    publishedAt: new Date(published_ms),
+  };
+}
+
+/** As the driver gives it. */
+interface ChangefeedRow {
+  readonly id: string;
+  readonly created_at: string;
+  readonly gun: string;
+  readonly version: string;
+  readonly sha256: Buffer | null;
+  readonly category: Change['category'];
+}
+
+function change({ id, created_at, gun, version, sha256, category }: ChangefeedRow): Change {
+  return {
+    id: Number(id),
+    createdAt: new Date(created_at),
+    gun: gun as Gun,
+    version: BigInt(version),
+    sha256: (sha256?.toString('hex') ?? '') as Sha256 | '',
+    category,
+  };
+}
