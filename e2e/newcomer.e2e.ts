@@ -32,7 +32,7 @@ const listed = (output: string) =>
     .split('\n')
     .slice(output.split('\n').findIndex((line) => line.startsWith('---')) + 1)
     .filter((line) => line.trim() !== '' && !line.includes('No targets'))
-    .map((line) => line.trim().split(/\s+/)[0]);
+    .map((line) => line.trim().split(/\s+/)[0] ?? '');
 
 /** One after the other, as the newcomer would; each step relies on those before it. */
 describe('the real client', () => {
