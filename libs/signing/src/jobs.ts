@@ -25,10 +25,10 @@ export type JobName = 'create-key' | 'sign';
 
 const INT64_MAX = 2n ** 63n - 1n;
 
-const gun = z.custom<Gun>(
-  (value) => typeof value === 'string' && parseGun(value) !== undefined,
-  'not a GUN',
-);
+/** Longer names do not fit an index of Postgres, and no registry has any. In bytes. */
+const GUN_LIMIT = 2_000;
+
+const gun = z.custom<Gun>((value) => typeof value === 'string' && isStorable(value), 'not a GUN');
 const keyid = z.custom<KeyId>(
   (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value),
   'not a keyid',
@@ -127,4 +127,10 @@ export function malformed(error: z.ZodError): Refusal {
 export function jobId(name: JobName, ...parts: readonly string[]): string {
   const hash = createHash('sha256').update(JSON.stringify([name, ...parts]));
   return `${name}-${hash.digest('hex')}`;
+}
+
+/** Whether every signer can keep a key under that name: no text in Postgres holds a NUL. */
+function isStorable(text: string): boolean {
+  if (parseGun(text) === undefined || text.includes('\0') || !text.isWellFormed()) return false;
+  return Buffer.byteLength(text) <= GUN_LIMIT;
 }

@@ -12,13 +12,6 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
   });
   afterAll(() => keys.close());
 
-  const asked = (changes: Partial<CreateKeyRequest> = {}): CreateKeyRequest => ({
-    gun: freshGun(),
-    role: 'timestamp',
-    algorithm: 'ed25519',
-    ...changes,
-  });
-
   describe('a pending key', () => {
     test('is found by its repository, role and algorithm', async () => {
       const request = asked();
@@ -114,4 +107,8 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
       await expect(keys.markUsed([stranger.keyid])).resolves.toBeUndefined();
     });
   });
+}
+
+function asked(changes: Partial<CreateKeyRequest> = {}): CreateKeyRequest {
+  return { gun: freshGun(), role: 'timestamp', algorithm: 'ed25519', ...changes };
 }

@@ -145,17 +145,13 @@ export class PostgresKeyStore implements KeyStore {
     try {
       return await work(this.#orm.em.fork());
     } catch (error) {
-      throw withoutStatement(error);
+      throw withoutValues(error);
     }
   }
 }
 
-/**
- * MikroORM's errors show the whole statement with its values, sealed keys among them; what Postgres
- * itself said is enough for a log.
- */
-function withoutStatement(error: unknown): Error {
-  const said = error instanceof Error && error.cause instanceof Error ? error.cause.message : '';
-  const name = error instanceof Error ? error.name : 'error';
-  return new Error(`the key database failed: ${said === '' ? name : said}`);
+/** Postgres' own first line: what follows it shows the values of a row, sealed keys among them. */
+function withoutValues(error: unknown): Error {
+  const [said] = error instanceof Error ? error.message.split('\n', 1) : [];
+  return new Error(`the key database failed: ${said ?? 'it does not say why'}`);
 }

@@ -1,0 +1,375 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Queue, Worker } from 'bullmq';
+import { afterEach, describe, expect, test } from 'vitest';
+import { createKeySigner } from '../key-signer.ts';
+import { SIGNING_QUEUE } from '../jobs.ts';
+import { MemoryKeyStore } from '../memory/index.ts';
+import { signerContract } from '../signer.contract.ts';
+import type { Signer } from '../signer.ts';
+import { createKeys, publishRequest } from '../testing/requests.ts';
+import { createQueueSigner, serveSigner, type QueueSigner } from './index.ts';
+import { startTcpProxy, testRedis } from './testing/index.ts';
+
+const closers: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+interface Stack {
+  readonly asker: QueueSigner;
+  /** Everything the worker reported. */
+  readonly troubles: unknown[];
+}
+
+type Place = Pick<ReturnType<typeof testRedis>, 'redis' | 'prefix'>;
+
+const ask = (place: Place, deadline?: number): QueueSigner => {
+  const asker = createQueueSigner({ ...place, ...(deadline === undefined ? {} : { deadline }) });
+  closers.push(() => asker.close());
+  return asker;
+};
+
+const work = async (place: Place, signer: Pick<Signer, 'createKey' | 'sign'>) => {
+  const troubles: unknown[] = [];
+  const worker = serveSigner({
+    ...place,
+    signer,
+    concurrency: 8,
+    onError: (error) => troubles.push(error),
+  });
+  closers.push(() => worker.close());
+  await worker.ready();
+  return troubles;
+};
+
+const start = async (
+  place: Place = testRedis(),
+  signer: Pick<Signer, 'createKey' | 'sign'> = createKeySigner(new MemoryKeyStore()),
+): Promise<Stack> => ({ troubles: await work(place, signer), asker: ask(place) });
+
+describe('the queue signer', () => {
+  signerContract(async () => {
+    const place = testRedis();
+    const worker = serveSigner({
+      ...place,
+      signer: createKeySigner(new MemoryKeyStore()),
+      concurrency: 8,
+      onError: () => {},
+    });
+    const asker = createQueueSigner(place);
+    return {
+      createKey: (request) => asker.createKey(request),
+      sign: (request) => asker.sign(request),
+      close: async () => {
+        await asker.close();
+        await worker.close();
+      },
+    };
+  });
+
+  test('lets many who ask the same share one job', async () => {
+    const inner = createKeySigner(new MemoryKeyStore());
+    let signed = 0;
+    const slow: Pick<Signer, 'createKey' | 'sign'> = {
+      createKey: (request) => inner.createKey(request),
+      sign: async (request) => {
+        signed += 1;
+        await delay(100);
+        return inner.sign(request);
+      },
+    };
+    const { asker } = await start(testRedis(), slow);
+    const request = publishRequest(await createKeys(asker));
+
+    const answers = await Promise.all(Array.from({ length: 20 }, () => asker.sign(request)));
+
+    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
+    expect(signed).toBe(1);
+  });
+
+  test('answers a thousand questions, each its own', async () => {
+    const { asker } = await start();
+    const keys = await createKeys(asker);
+    const versions = Array.from({ length: 1_000 }, (_, index) => BigInt(index + 1));
+
+    const answers = await Promise.all(
+      versions.map((version) => asker.sign(publishRequest(keys, version))),
+    );
+
+    expect(new Set(answers.map(({ timestamp }) => timestamp[0]?.sig)).size).toBe(1_000);
+  });
+});
+
+describe('a job that throws', () => {
+  test('is tried again, and its answer then is the answer', async () => {
+    const inner = createKeySigner(new MemoryKeyStore());
+    let throws = 2;
+    const { asker, troubles } = await start(testRedis(), {
+      createKey: async (request) => {
+        if (throws-- > 0) throw new Error('secret of the database');
+        return inner.createKey(request);
+      },
+      sign: (request) => inner.sign(request),
+    });
+
+    await expect(createKeys(asker)).resolves.toBeDefined();
+    expect(troubles).toHaveLength(2);
+  });
+
+  test('again and again is UNAVAILABLE well before the deadline, and nothing leaks', async () => {
+    const place = testRedis();
+    const { asker, troubles } = await start(place, {
+      createKey: async () => {
+        throw new Error('secret of the database');
+      },
+      sign: async () => {
+        throw new Error('secret of the database');
+      },
+    });
+    const begin = performance.now();
+
+    const error = await createKeys(asker).catch((thrown: unknown) => thrown);
+
+    expect(performance.now() - begin).toBeLessThan(6_000);
+    expect(error).toMatchObject({ name: 'SigningError', code: 'UNAVAILABLE' });
+    expect(String(error) + String((error as Error).cause)).not.toContain('secret');
+    expect(troubles).toHaveLength(4);
+  });
+
+  test('or never ends, is given up and tried again', async () => {
+    const inner = createKeySigner(new MemoryKeyStore());
+    let hangs = true;
+    const { asker } = await start(testRedis(), {
+      createKey: async (request) => {
+        if (hangs) {
+          hangs = false;
+          await delay(60_000, undefined, { ref: false });
+        }
+        return inner.createKey(request);
+      },
+      sign: (request) => inner.sign(request),
+    });
+
+    await expect(createKeys(asker)).resolves.toBeDefined();
+  });
+});
+
+describe('a worker', () => {
+  const keyids = ['0'.repeat(64)];
+  const timestamp = { version: '1', expires: '2036-01-02T03:04:05Z', keyids };
+
+  test.each<[string, string, unknown]>([
+    ['no object', 'sign', 'x'],
+    ['nothing', 'sign', null],
+    ['an unknown member', 'sign', { gun: 'a', timestamp, extra: 1 }],
+    ['a GUN with a star', 'sign', { gun: 'a*', timestamp }],
+    ['a GUN with a NUL', 'sign', { gun: 'a\0', timestamp }],
+    ['a GUN that never ends', 'sign', { gun: 'a'.repeat(3_000), timestamp }],
+    ['no timestamp', 'sign', { gun: 'a' }],
+    ['a number as version', 'sign', { gun: 'a', timestamp: { ...timestamp, version: 1 } }],
+    [
+      'a version beyond int64',
+      'sign',
+      { gun: 'a', timestamp: { ...timestamp, version: '9'.repeat(19) } },
+    ],
+    ['no keyids', 'sign', { gun: 'a', timestamp: { ...timestamp, keyids: [] } }],
+    ['an empty keyid', 'sign', { gun: 'a', timestamp: { ...timestamp, keyids: [''] } }],
+    [
+      'a keyid with a prototype',
+      'sign',
+      { gun: 'a', timestamp: { ...timestamp, keyids: ['__proto__'] } },
+    ],
+    [
+      'bytes that are no base64',
+      'sign',
+      { gun: 'a', timestamp: { ...timestamp, snapshot: { version: '1', bytes: '*' } } },
+    ],
+    ['a role that no server signs', 'create-key', { gun: 'a', role: 'root', algorithm: 'ecdsa' }],
+    ['an algorithm of clients', 'create-key', { gun: 'a', role: 'snapshot', algorithm: 'rsa' }],
+    ['another kind of job', 'export-key', { gun: 'a' }],
+    ['a kind of job that every object has', 'constructor', { gun: 'a' }],
+  ])('refuses a job with %s, at the first try', async (_, name, data) => {
+    const place = testRedis();
+    const { troubles } = await start(place);
+    const queue = new Queue(SIGNING_QUEUE, { connection: place.redis, prefix: place.prefix });
+    closers.push(() => queue.close());
+
+    const { id = '' } = await queue.add(name, data, { attempts: 1 });
+
+    await expect
+      .poll(async () => (await queue.getJob(id))?.returnvalue, { timeout: 5_000 })
+      .toMatchObject({ ok: false, code: 'REFUSED' });
+    expect(troubles).toEqual([]);
+  });
+});
+
+describe('an answer', () => {
+  const keyid = '0'.repeat(64);
+  const forged = { keyid, method: 'eddsa', sig: 'AAAA' };
+
+  test.each<[string, unknown]>([
+    ['nothing', null],
+    ['another shape', { ok: true }],
+    ['an unknown refusal', { ok: false, code: 'TIRED', message: '' }],
+    ['an unknown member', { ok: true, timestamp: [forged], extra: 1 }],
+    ['signatures of other keys', { ok: true, snapshot: [forged], timestamp: [forged] }],
+    ['too few signatures', { ok: true, timestamp: [] }],
+  ])('of %s is not believed', async (_, answer) => {
+    const place = testRedis();
+    const forger = new Worker(SIGNING_QUEUE, async () => answer, {
+      connection: place.redis,
+      prefix: place.prefix,
+    });
+    closers.push(() => forger.close());
+    const keys = await createKeys(createKeySigner(new MemoryKeyStore()));
+
+    await expect(ask(place).sign(publishRequest(keys))).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: 'the signer gave an unintelligible answer',
+    });
+  });
+});
+
+describe('without a worker', () => {
+  test('a question is UNAVAILABLE at its deadline, and leaves nothing in the queue', async () => {
+    const place = testRedis();
+    const asker = ask(place, 500);
+    const begin = performance.now();
+
+    await expect(createKeys(asker)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+
+    expect(performance.now() - begin).toBeLessThan(1_500);
+    const queue = new Queue(SIGNING_QUEUE, { connection: place.redis, prefix: place.prefix });
+    closers.push(() => queue.close());
+    await expect.poll(() => queue.getWaitingCount()).toBe(0);
+  });
+
+  test('health says so', async () => {
+    const place = testRedis();
+    const asker = ask(place);
+
+    await expect.poll(() => asker.health()).toEqual({ queue: true, workers: 0 });
+    await work(place, createKeySigner(new MemoryKeyStore()));
+    await expect.poll(() => asker.health()).toEqual({ queue: true, workers: 1 });
+  });
+
+  test('a question is answered when one comes in time', async () => {
+    const place = testRedis();
+    const asked = createKeys(ask(place));
+    await delay(500);
+    await work(place, createKeySigner(new MemoryKeyStore()));
+
+    await expect(asked).resolves.toBeDefined();
+  });
+});
+
+describe('when Redis', () => {
+  const behindProxy = async (deadline?: number) => {
+    const direct = testRedis();
+    const { host, port } = direct.redis;
+    const proxy = await startTcpProxy({ host, port });
+    closers.push(() => proxy.close());
+    const place = { ...direct, redis: { ...direct.redis, host: '127.0.0.1', port: proxy.port } };
+    return { direct, proxy, place, asker: ask(place, deadline) };
+  };
+  const signer = () => createKeySigner(new MemoryKeyStore());
+
+  test('is not there yet, all start, and a question waits for it', async () => {
+    const { proxy, place, asker } = await behindProxy();
+    proxy.cut();
+    const worker = serveSigner({ ...place, signer: signer(), concurrency: 1, onError: () => {} });
+    closers.push(() => worker.close());
+    const asked = createKeys(asker);
+    await delay(1_000);
+    expect(await asker.health()).toEqual({ queue: false, workers: 0 });
+
+    await proxy.restore();
+
+    await expect(asked).resolves.toBeDefined();
+  });
+
+  test('was away for long, all is well within a second of its return', async () => {
+    const { proxy, place, asker } = await behindProxy();
+    await work(place, signer());
+    await createKeys(asker);
+    proxy.cut();
+    await delay(5_000);
+    await proxy.restore();
+    const begin = performance.now();
+
+    await createKeys(asker);
+
+    expect(performance.now() - begin).toBeLessThan(1_000);
+  });
+
+  test('stays away, a question is UNAVAILABLE at its deadline', async () => {
+    const { proxy, asker } = await behindProxy(1_000);
+    proxy.cut();
+    const begin = performance.now();
+
+    await expect(createKeys(asker)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(performance.now() - begin).toBeLessThan(1_500);
+  });
+
+  test('hangs, health says so within 3 s and a question is UNAVAILABLE at its deadline', async () => {
+    const { proxy, place, asker } = await behindProxy(1_000);
+    await work(place, signer());
+    await createKeys(asker);
+    proxy.freeze();
+    const begin = performance.now();
+
+    await expect(createKeys(asker)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(performance.now() - begin).toBeLessThan(1_500);
+    expect(await asker.health()).toEqual({ queue: false, workers: 0 });
+    expect(performance.now() - begin).toBeLessThan(4_000);
+
+    await proxy.restore();
+    await expect.poll(() => createKeys(asker), { timeout: 5_000 }).toBeDefined();
+  });
+
+  test('is restarted empty while a question waits, the question is put again', async () => {
+    const { direct, proxy, place, asker } = await behindProxy();
+    const asked = createKeys(asker);
+    await delay(300);
+    proxy.cut();
+    await direct.empty();
+    await delay(300);
+    await proxy.restore();
+
+    await work(place, signer());
+
+    await expect(asked).resolves.toBeDefined();
+  });
+
+  test('is emptied between answer and asker, the question is put again', async () => {
+    const { direct, asker } = await behindProxy();
+    const inner = signer();
+    let emptied = false;
+    await work(direct, {
+      createKey: async (request) => {
+        if (!emptied) {
+          emptied = true;
+          await direct.empty();
+        }
+        return inner.createKey(request);
+      },
+      sign: (request) => inner.sign(request),
+    });
+
+    await expect(createKeys(asker)).resolves.toBeDefined();
+    expect(emptied).toBe(true);
+  });
+
+  test('is away at the end, closing takes no longer than a second', async () => {
+    const { proxy, place } = await behindProxy();
+    const asker = createQueueSigner(place);
+    await expect.poll(() => asker.health()).toMatchObject({ queue: true });
+    proxy.cut();
+    await delay(100);
+    const begin = performance.now();
+
+    await asker.close();
+
+    expect(performance.now() - begin).toBeLessThan(1_100);
+  });
+});
