@@ -13,8 +13,8 @@ export interface ServerPrivateKey {
   /** Of its signatures: `eddsa` or `ecdsa`. */
   readonly method: string;
   /** SEC 1 DER for ecdsa; public key, seed and public key (96 bytes) for ed25519 (SIGNER §2.2). */
-  exportPrivate(): Uint8Array;
-  sign(payload: Uint8Array): Signature;
+  readonly exportPrivate: () => Uint8Array;
+  readonly sign: (payload: Uint8Array) => Signature;
 }
 
 /** What tells one algorithm from another. A secret is the 32 bytes that everything follows from. */

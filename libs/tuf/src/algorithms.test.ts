@@ -1,0 +1,251 @@
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+// oxlint-disable-next-line no-restricted-imports -- vectors are files
+import { readFileSync } from 'node:fs';
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { p256, p384, p521 } from '@noble/curves/nist.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { describe, expect, test } from 'vitest';
+import { verifySignature } from './algorithms.ts';
+import { derValues } from './der.ts';
+import type { PublicKey } from './key.ts';
+import { der, writeCertificate } from './testing/x509.ts';
+import { certificatePem } from './pem.ts';
+
+interface Vector {
+  readonly tcId: number;
+  readonly comment: string;
+  readonly msg: string;
+  readonly sig: string;
+  readonly result: 'valid' | 'invalid' | 'acceptable';
+}
+
+interface Group {
+  readonly publicKeyDer: string;
+  readonly publicKey: { readonly pk?: string };
+  readonly tests: readonly Vector[];
+}
+
+/** Published vectors with the key of each, the comment first for the sake of test reports. */
+function wycheproof(name: string): { group: Group; vector: Vector }[] {
+  const url = new URL(`../../../fixtures/vectors/wycheproof/${name}_test.json`, import.meta.url);
+  const { testGroups } = JSON.parse(readFileSync(url, 'utf8')) as { testGroups: Group[] };
+  return testGroups.flatMap((group) => group.tests.map((vector) => ({ group, vector })));
+}
+
+const hex = (text: string) => Buffer.from(text, 'hex');
+const publicKey = (keytype: string, bytes: Uint8Array): PublicKey => ({
+  keytype,
+  public: Buffer.from(bytes).toString('base64'),
+});
+const spki = (key: KeyObject) => key.export({ type: 'spki', format: 'der' });
+
+describe('Wycheproof', () => {
+  test.each([
+    ['ecdsa_secp224r1_sha256_p1363', 'ecdsa', 'ecdsa'],
+    ['ecdsa_secp256r1_sha256_p1363', 'ecdsa', 'ecdsa'],
+    ['rsa_pss_2048_sha256_mgf1_32', 'rsa', 'rsapss'],
+    ['rsa_signature_2048_sha256', 'rsa', 'rsapkcs1v15'],
+    ['ed25519', 'ed25519', 'eddsa'],
+  ])('%s: accepts the valid signatures and no others', (name, keytype, method) => {
+    const vectors = wycheproof(name);
+    const wrong = vectors.filter(({ group, vector }) => {
+      const bytes = keytype === 'ed25519' ? group.publicKey.pk : group.publicKeyDer;
+      const key = publicKey(keytype, hex(bytes ?? ''));
+      const accepted = verifySignature(key, method, hex(vector.msg), hex(vector.sig));
+      return accepted !== (vector.result === 'valid');
+    });
+
+    expect(vectors.length).toBeGreaterThan(100);
+    expect(wrong.map(({ vector }) => `${vector.tcId} ${vector.comment}`)).toEqual([]);
+  });
+
+  test('ecdsa_secp384r1_sha256, turned from DER into r‖s: accepts the valid signatures', () => {
+    const vectors = wycheproof('ecdsa_secp384r1_sha256').flatMap(({ group, vector }) => {
+      const sig = p1363(hex(vector.sig), 48);
+      return sig === undefined ? [] : [{ group, vector, sig }];
+    });
+    const wrong = vectors.filter(({ group, vector, sig }) => {
+      const key = publicKey('ecdsa', hex(group.publicKeyDer));
+      return verifySignature(key, 'ecdsa', hex(vector.msg), sig) !== (vector.result === 'valid');
+    });
+
+    expect(vectors.length).toBeGreaterThan(100);
+    expect(wrong.map(({ vector }) => `${vector.tcId} ${vector.comment}`)).toEqual([]);
+  });
+});
+
+/** r‖s of a DER signature; undefined where it is not DER or r and s are too large or negative. */
+function p1363(signature: Uint8Array, length: number): Uint8Array | undefined {
+  try {
+    const [sequence] = derValues(signature);
+    const integers = derValues(sequence?.content ?? Buffer.of());
+    const written = der(0x30, ...integers.map(({ tag, content }) => der(tag, content)));
+    const plain = integers.map(({ content }) =>
+      content[0] === 0 && (content[1] ?? 0) >= 0x80 ? content.subarray(1) : content,
+    );
+    const minimal = integers.every(
+      ({ tag, content }, index) =>
+        tag === 2 &&
+        (content[0] ?? 0) < 0x80 &&
+        (content.length === 1 || content[0] !== 0 || plain[index] !== content),
+    );
+    if (integers.length !== 2 || !minimal || !Buffer.from(written).equals(signature)) {
+      return undefined;
+    }
+    if (plain.some((bytes) => bytes.length > length)) return undefined;
+    return Buffer.concat(
+      plain.flatMap((bytes) => [Buffer.alloc(length - bytes.length), Buffer.from(bytes)]),
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+describe('every method', () => {
+  const payload = Buffer.from('{"_type":"Targets"}');
+  const curves = { 'P-224': 28, 'P-256': 32, 'P-384': 48, 'P-521': 66 };
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const pss = (key: KeyObject, saltLength: number) =>
+    sign('sha256', payload, { key, padding: 6, saltLength });
+
+  test.each(Object.entries(curves))(
+    'ecdsa on %s: r‖s over SHA-256, either s, and no other length or form',
+    (namedCurve, length) => {
+      const pair = generateKeyPairSync('ec', { namedCurve });
+      const key = publicKey('ecdsa', spki(pair.publicKey));
+      const sig = sign('sha256', payload, { key: pair.privateKey, dsaEncoding: 'ieee-p1363' });
+      const verifies = (sig: Uint8Array) => verifySignature(key, 'ecdsa', payload, sig);
+
+      expect(verifies(sign('sha256', payload, pair.privateKey))).toBe(false);
+      expect(
+        verifies(sign('sha512', payload, { key: pair.privateKey, dsaEncoding: 'ieee-p1363' })),
+      ).toBe(false);
+      expect(verifies(Buffer.concat([Buffer.alloc(1), sig]))).toBe(false);
+      expect(verifies(sig.subarray(1))).toBe(false);
+      expect(verifies(Buffer.alloc(0))).toBe(false);
+      expect(verifies(Buffer.alloc(2 * length))).toBe(false);
+      expect(verifies(Buffer.concat([Buffer.alloc(length), sig.subarray(length)]))).toBe(false);
+      expect(verifies(Buffer.alloc(2 * length, 0xff))).toBe(false);
+      expect(verifies(sig)).toBe(true);
+    },
+  );
+
+  test('ecdsa with a high s, as Go writes half of the time, verifies as well as one with a low s', () => {
+    const secret = p256.utils.randomSecretKey();
+    const point = p256.getPublicKey(secret, false);
+    const head = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex');
+    const key = publicKey('ecdsa', Buffer.concat([head, point]));
+    const low = p256.sign(payload, secret, { lowS: true });
+    const { r, s } = p256.Signature.fromBytes(low);
+    const high = new p256.Signature(r, p256.Point.Fn.ORDER - s).toBytes();
+
+    expect(verifySignature(key, 'ecdsa', payload, high)).toBe(true);
+    expect(verifySignature(key, 'ecdsa', payload, low)).toBe(true);
+  });
+
+  test.each([
+    ['P-256', p256, 65],
+    ['P-384', p384, 97],
+    ['P-521', p521, 133],
+  ] as const)('node:crypto and noble agree on %s', (namedCurve, curve, pointLength) => {
+    const pair = generateKeyPairSync('ec', { namedCurve });
+    const key = publicKey('ecdsa', spki(pair.publicKey));
+    const point = spki(pair.publicKey).subarray(-pointLength);
+    for (let round = 0; round < 8; round++) {
+      const sig = sign('sha256', payload, { key: pair.privateKey, dsaEncoding: 'ieee-p1363' });
+      const broken = Buffer.from(sig);
+      broken[round * 3] = (broken[round * 3] ?? 0) ^ 1;
+      const byNoble = (sig: Uint8Array) =>
+        curve.verify(sig, sha256(payload), point, { lowS: false, prehash: false });
+      for (const each of [sig, broken]) {
+        expect(verifySignature(key, 'ecdsa', payload, each)).toBe(byNoble(each));
+      }
+    }
+  });
+
+  test('node:crypto and noble agree on Ed25519', () => {
+    const secret = ed25519.utils.randomSecretKey();
+    const key = publicKey('ed25519', ed25519.getPublicKey(secret));
+    const sig = Buffer.from(ed25519.sign(payload, secret));
+    for (let at = 0; at < 64; at += 7) {
+      const broken = Buffer.from(sig);
+      broken[at] = (broken[at] ?? 0) ^ 1;
+      expect(verifySignature(key, 'eddsa', payload, broken)).toBe(false);
+      expect(ed25519.verify(broken, payload, ed25519.getPublicKey(secret))).toBe(false);
+    }
+    expect(verifySignature(key, 'eddsa', payload, sig.subarray(1))).toBe(false);
+    expect(verifySignature(key, 'eddsa', payload, sig)).toBe(true);
+  });
+
+  test('rsapss: a salt of exactly 32 bytes', () => {
+    const key = publicKey('rsa', spki(rsa.publicKey));
+
+    expect(verifySignature(key, 'rsapss', payload, pss(rsa.privateKey, 20))).toBe(false);
+    expect(verifySignature(key, 'rsapss', payload, pss(rsa.privateKey, 222))).toBe(false);
+    expect(verifySignature(key, 'rsapss', payload, pss(rsa.privateKey, 32))).toBe(true);
+  });
+
+  test('pycrypto-pkcs#1 pss: as rsapss, but the public bytes are PEM', () => {
+    const pem = Buffer.from(rsa.publicKey.export({ type: 'spki', format: 'pem' }));
+    const method = 'pycrypto-pkcs#1 pss';
+    const sig = pss(rsa.privateKey, 32);
+
+    expect(verifySignature(publicKey('rsa', spki(rsa.publicKey)), method, payload, sig)).toBe(
+      false,
+    );
+    expect(verifySignature(publicKey('rsa', pem), 'rsapss', payload, sig)).toBe(false);
+    expect(verifySignature(publicKey('rsa', pem), method, payload, sig)).toBe(true);
+  });
+
+  test('an RSA key under 2048 bits verifies nothing', () => {
+    const short = generateKeyPairSync('rsa', { modulusLength: 2040 });
+    const key = publicKey('rsa', spki(short.publicKey));
+
+    expect(verifySignature(key, 'rsapss', payload, pss(short.privateKey, 32))).toBe(false);
+    expect(
+      verifySignature(key, 'rsapkcs1v15', payload, sign('sha256', payload, short.privateKey)),
+    ).toBe(false);
+  });
+
+  test('certificate keys verify with the key of their first certificate, expired or not', () => {
+    const sig = sign('sha256', payload, rsa.privateKey);
+    const certificate = writeCertificate({
+      commonNames: ['anybody'],
+      notBefore: new Date('2010-01-01'),
+      notAfter: new Date('2011-01-01'),
+      subjectPublicKeyInfo: spki(rsa.publicKey),
+      signatureAlgorithm: 'rsaWithSha256',
+      sign: (toBeSigned) => sign('sha256', toBeSigned, rsa.privateKey),
+    });
+    const pem = Buffer.from(certificatePem(certificate));
+
+    expect(verifySignature(publicKey('ecdsa-x509', pem), 'ecdsa', payload, sig)).toBe(false);
+    expect(verifySignature(publicKey('rsa', pem), 'rsapkcs1v15', payload, sig)).toBe(false);
+    expect(verifySignature(publicKey('rsa-x509', pem), 'rsapkcs1v15', payload, sig)).toBe(true);
+    expect(
+      verifySignature(publicKey('rsa-x509', pem), 'rsapss', payload, pss(rsa.privateKey, 32)),
+    ).toBe(true);
+  });
+
+  test.each([
+    ['an unknown key type', 'ED25519', 'eddsa'],
+    ['an unknown method', 'ed25519', 'ed25519'],
+    ['a method of another key type', 'ed25519', 'ecdsa'],
+    ['a name that every object has', 'ed25519', 'constructor'],
+    ['a key type that every object has', 'constructor', 'eddsa'],
+    ['a key that is none', 'ecdsa', 'ecdsa'],
+    ['a key that is no certificate', 'rsa-x509', 'rsapss'],
+  ])('%s verifies nothing', (_, keytype, method) => {
+    const secret = ed25519.utils.randomSecretKey();
+    const key = publicKey(keytype, ed25519.getPublicKey(secret));
+
+    expect(verifySignature(key, method, payload, ed25519.sign(payload, secret))).toBe(false);
+  });
+
+  test('bytes behind a public key make it no key', () => {
+    const key = publicKey('rsa', Buffer.concat([spki(rsa.publicKey), Buffer.of(0)]));
+    const sig = sign('sha256', payload, rsa.privateKey);
+
+    expect(verifySignature(key, 'rsapkcs1v15', payload, sig)).toBe(false);
+  });
+});
