@@ -1,0 +1,124 @@
+import type { EventStore } from '@scrivener/events';
+import { memoryEventStore } from '@scrivener/events/memory';
+import { postgresEventStore } from '@scrivener/events/postgres';
+import { runProjection, type ReadModel } from '@scrivener/read-model';
+import { memoryReadModel } from '@scrivener/read-model/memory';
+import { postgresReadModel } from '@scrivener/read-model/postgres';
+import { createLogger, drainOnSignal, runProgram, type Logger } from '@scrivener/runtime';
+import type { Signer } from '@scrivener/signing';
+import { createQueueSigner, redisOptions, type QueueSigner } from '@scrivener/signing/bullmq';
+import { createMemorySigner } from '@scrivener/signing/memory';
+import { createApp } from './app.ts';
+import { readServerConfig, type Config } from './config.ts';
+import { createHealth } from './health.ts';
+import { createMetrics } from './metrics.ts';
+import { createServer } from './server.ts';
+import { createUseCases } from './use-cases.ts';
+
+const USAGE = `usage: notary-server -config FILE
+  -config FILE   settings, a JSON file; NOTARY_SERVER_* variables override it
+  -help          this text`;
+
+runProgram(USAGE, async ({ config: file }) => {
+  const config = readServerConfig(file, process.env);
+  const logger = createLogger(config.logLevel);
+
+  const stopProjecting = new AbortController();
+  const { events, readModel, projecting } = await openStorage(
+    config,
+    logger,
+    stopProjecting.signal,
+  );
+  const { signer, queue } = openSigner(config, logger);
+  const app = createApp({
+    ...createUseCases({
+      events,
+      readModel,
+      signer,
+      algorithm:
+        config.trustService.type === 'queue' ? config.trustService.keyAlgorithm : 'ed25519',
+      logger,
+      now: () => new Date(),
+      timeoutMs: config.answerMs,
+    }),
+    readModel,
+    health: createHealth(readModel, queue),
+    logger,
+    metrics: createMetrics(),
+    caching: config.caching,
+    gunPrefixes: config.gunPrefixes,
+    limits: config.uploads,
+  });
+  const server = createServer(app, { tls: config.tls, times: config.times });
+
+  logger.info('Starting Server');
+  if (config.tls !== undefined) logger.info('Enabling TLS');
+  const { address, port } = await server.listen(config.address.port, config.address.host);
+  logger.info(`Starting on ${address}:${port}`);
+
+  drainOnSignal(logger, async () => {
+    await server.close();
+    stopProjecting.abort();
+    await projecting;
+    await signer.close();
+    await readModel.close();
+    await events.close();
+  });
+});
+
+interface Storage {
+  readonly events: EventStore;
+  readonly readModel: ReadModel;
+  /** Where this process is its own projector: settles when that has stopped. */
+  readonly projecting?: Promise<void>;
+}
+
+async function openStorage(
+  { storage }: Config,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<Storage> {
+  switch (storage.backend) {
+    case 'memory': {
+      logger.info('Using memory backend');
+      const events = memoryEventStore();
+      const readModel = memoryReadModel(events);
+      const onError = (err: unknown) => logger.error({ err }, 'projection failed');
+      return {
+        events,
+        readModel,
+        projecting: runProjection(readModel, events, { signal, onError }),
+      };
+    }
+    case 'postgres': {
+      logger.info('Using postgres backend');
+      const [events, readModel] = await Promise.all([
+        postgresEventStore(storage.databaseUrl),
+        postgresReadModel(storage.databaseUrl),
+      ]);
+      return { events, readModel };
+    }
+  }
+}
+
+function openSigner(
+  { trustService }: Config,
+  logger: Logger,
+): { readonly signer: Signer; readonly queue?: QueueSigner } {
+  switch (trustService.type) {
+    case 'local':
+      logger.info(
+        'Using local signing service, which requires ED25519. ' +
+          'Ignoring all other trust_service parameters, including keyAlgorithm',
+      );
+      return { signer: createMemorySigner() };
+    case 'queue': {
+      const queue = createQueueSigner({
+        redis: redisOptions(trustService),
+        prefix: trustService.prefix,
+        onError: (err) => logger.warn({ err }, 'trouble with the queue'),
+      });
+      return { signer: queue, queue };
+    }
+  }
+}
