@@ -11,7 +11,7 @@ export function getMetrics(metrics: Metrics): Handler<'Metrics'> {
   return async (_route, { req, res }) => {
     const headers = { 'Content-Type': 'text/plain; version=0.0.4' };
     const text = await metrics.render();
-    if (/\bgzip\b/.test(String(req.headers['accept-encoding'] ?? ''))) {
+    if (/\bgzip\b/.test(req.headers['accept-encoding'] ?? '')) {
       answer(res, 200, { ...headers, 'Content-Encoding': 'gzip' }, await compress(text));
     } else {
       answer(res, 200, headers, text);

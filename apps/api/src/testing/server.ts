@@ -1,0 +1,152 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { memoryEventStore } from '@scrivener/events/memory';
+import { memoryReadModel } from '@scrivener/read-model/memory';
+import { createLogger } from '@scrivener/runtime';
+import { createMemorySigner } from '@scrivener/signing/memory';
+import { ensureCertificates } from '../../../../fixtures/certificates.ts';
+import { createApp, type Deps } from '../app.ts';
+import { createDelete } from '../delete.ts';
+import { createServerKeys } from '../keys.ts';
+import { createMetrics } from '../metrics.ts';
+import { createPublish } from '../publish.ts';
+import { createCurrentServerRole } from '../renew.ts';
+import { createRepositories } from '../repositories.ts';
+import { createServer, type TimeLimits, type TlsFiles } from '../server.ts';
+import { createWriter } from '../writer.ts';
+
+export interface TestServerOptions {
+  /** Instead of those that are composed here. */
+  readonly deps?: Partial<Deps>;
+  readonly tls?: boolean;
+  readonly times?: Partial<TimeLimits>;
+  /** The clock of the use cases. */
+  readonly now?: () => Date;
+}
+
+/** An answer as it came, but for `Date` and `Connection`, which every answer may have. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export interface RequestOptions {
+  readonly headers?: OutgoingHttpHeaders;
+  readonly body?: string | Uint8Array;
+}
+
+export interface TestServer {
+  readonly url: string;
+  readonly port: number;
+  readonly deps: Deps;
+  /** Sends a request whose path is taken as it stands. */
+  request(method: string, path: string, options?: RequestOptions): Promise<Answer>;
+  /** Sends these bytes over TCP; resolves with all that comes until the server closes. */
+  raw(bytes: string): Promise<string>;
+  /** Opens a TCP connection, for tests that send bit by bit. */
+  connect(): Socket;
+  close(): Promise<void>;
+}
+
+/** The whole API in this process: memory store, local signer, HTTP on a free port. */
+export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const { now = () => new Date(), times = {} } = options;
+  const deps: Deps = { ...composeInMemory(now), ...options.deps };
+  const tls = options.tls === true ? await makeCertificate() : undefined;
+  const server = createServer(createApp(deps), {
+    tls: tls?.files,
+    times: { headersMs: 60_000, requestMs: 300_000, idleMs: 5_000, ...times },
+  });
+  const { port } = await server.listen(0, '127.0.0.1');
+
+  return {
+    url: `${tls ? 'https' : 'http'}://localhost:${port}`,
+    port,
+    deps,
+    request: (method, path, { headers = {}, body } = {}) =>
+      new Promise((resolve, reject) => {
+        const request = tls ? httpsRequest : httpRequest;
+        const target = {
+          host: 'localhost',
+          port,
+          method,
+          path,
+          headers,
+          ca: tls?.ca,
+          agent: false,
+        };
+        request(target, (message) => resolve(answerFrom(message)))
+          .on('error', reject)
+          .end(body);
+      }),
+    raw: (bytes) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.write(bytes);
+      return text(socket);
+    },
+    connect: () => connect(port, '127.0.0.1'),
+    close: () => server.close(),
+  };
+}
+
+function composeInMemory(now: () => Date): Deps {
+  const logger = createLogger('fatal');
+  const events = memoryEventStore();
+  const readModel = memoryReadModel(events);
+  const signer = createMemorySigner();
+  const repositories = createRepositories(events);
+  const writer = createWriter(repositories, readModel, 10_000);
+  const keys = createServerKeys(repositories, signer, writer, { algorithm: 'ed25519', now });
+  return {
+    readModel,
+    publish: createPublish(repositories, signer, writer, now),
+    currentServerRole: createCurrentServerRole({
+      repositories,
+      readModel,
+      signer,
+      writer,
+      logger,
+      now,
+    }),
+    serverKey: (gun, role, cause) => keys.current(gun, role, cause),
+    rotateKey: (gun, role, cause) => keys.rotate(gun, role, cause),
+    deleteRepository: createDelete(writer, now),
+    health: async () => ({}),
+    logger,
+    metrics: createMetrics(),
+    caching: { current: 300, consistent: 2_592_000 },
+    gunPrefixes: [],
+    limits: { uploadBytes: 1024 * 1024, parts: 100, partHeaderBytes: 16 * 1024 },
+  };
+}
+
+async function makeCertificate(): Promise<{ files: TlsFiles; ca: string }> {
+  const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
+  try {
+    await ensureCertificates(new Date(), folder);
+    const read = (name: string) => readFileSync(join(folder, name), 'utf8');
+    return {
+      files: { cert: read('notary-server.crt'), key: read('notary-server.key') },
+      ca: read('root-ca.crt'),
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function answerFrom(message: IncomingMessage): Promise<Answer> {
+  const { date, connection: _, ...headers } = message.headersDistinct;
+  if (date === undefined) throw new Error('every response has a Date');
+  const entries = Object.entries(headers).map(([name, values]) => [
+    name,
+    (values ?? []).join(', '),
+  ]);
+  const body = await text(message);
+  return { status: message.statusCode ?? 0, headers: Object.fromEntries(entries), body };
+}
