@@ -26,7 +26,7 @@ const ALGORITHM = 'PBES2-HS256+A128KW';
 const ENCRYPTION = 'A256GCM';
 
 /** A private key as it lies in the database. */
-export interface Sealed {
+interface Sealed {
   /** Which passphrase opens it. */
   readonly alias: string;
   /** JWE in compact form; the payload is the private key's raw bytes (SIGNER §2.2). */

@@ -107,9 +107,7 @@ export const createKeyResult = z.discriminatedUnion('ok', [
   refusal,
 ]);
 
-/** The JSON forms, as they lie in the queue. */
-export type SignJob = z.input<typeof signJob>;
-export type CreateKeyJob = z.input<typeof createKeyJob>;
+/** Answers, as they lie in the queue. */
 export type SignResult = z.output<typeof signResult>;
 export type CreateKeyResult = z.output<typeof createKeyResult>;
 export type Refusal = z.output<typeof refusal>;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -20,6 +21,8 @@ type Listener = (outcome: Outcome) => void;
 
 /** Pause before the event stream is opened anew, in milliseconds. */
 const REOPEN_AFTER = 250;
+/** Where reading begins, in seconds before now: questions may have been put already. */
+const LOOK_BACK = 10;
 /** How long one read of the stream waits; a dead connection is noticed a second later. */
 const READ_TIME = 2_000;
 /** How long a tidy close may take; Redis may be gone. */
@@ -29,7 +32,7 @@ const CLOSE_TIME = 500;
  * The answers that workers give, by job id. The answer is taken from the event itself: a finished
  * job is gone from Redis at once, and whoever looks for it afterwards may find nothing.
  *
- * Reading starts at Redis' present time and goes on from the last event read, also across lost
+ * Reading starts a little before Redis' present time and goes on from the last event read, also across lost
  * connections, so that nothing said after `listen` was registered is missed. What Redis itself
  * forgets (a restart) is lost: who waits has to ask again.
  */
@@ -66,7 +69,7 @@ export class Answers {
       try {
         await this.#read();
       } catch (error) {
-        this.#source.onError(asError(error));
+        if (!this.#closing.signal.aborted) this.#source.onError(asError(error));
       }
       await delay(REOPEN_AFTER, undefined, { signal: this.#closing.signal }).catch(() => {});
     }
@@ -74,13 +77,15 @@ export class Answers {
 
   async #read(): Promise<void> {
     const { clock, connection, prefix, onError } = this.#source;
+    const { signal } = this.#closing;
+    if (clock.status !== 'ready') await once(clock, 'ready', { signal });
     const [seconds] = await clock.time();
-    if (this.#closing.signal.aborted) return;
+    if (signal.aborted) return;
     const events = new QueueEvents(SIGNING_QUEUE, {
       connection,
       prefix,
       autorun: false,
-      lastEventId: `${Number(seconds) * 1_000}-0`,
+      lastEventId: `${(Number(seconds) - LOOK_BACK) * 1_000}-0`,
       blockingTimeout: READ_TIME,
       skipVersionCheck: true, // a check that fails once would fail this connection for good
     });

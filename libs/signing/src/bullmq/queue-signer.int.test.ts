@@ -12,7 +12,7 @@ import { startTcpProxy, testRedis } from './testing/index.ts';
 
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
+  for (const close of closers.splice(0).toReversed()) await close();
 });
 
 interface Stack {
@@ -263,17 +263,17 @@ describe('without a worker', () => {
   });
 });
 
-describe('when Redis', () => {
-  const behindProxy = async (deadline?: number) => {
-    const direct = testRedis();
-    const { host, port } = direct.redis;
-    const proxy = await startTcpProxy({ host, port });
-    closers.push(() => proxy.close());
-    const place = { ...direct, redis: { ...direct.redis, host: '127.0.0.1', port: proxy.port } };
-    return { direct, proxy, place, asker: ask(place, deadline) };
-  };
-  const signer = () => createKeySigner(new MemoryKeyStore());
+const behindProxy = async (deadline?: number) => {
+  const direct = testRedis();
+  const { host, port } = direct.redis;
+  const proxy = await startTcpProxy({ host, port });
+  closers.push(() => proxy.close());
+  const place = { ...direct, redis: { ...direct.redis, host: '127.0.0.1', port: proxy.port } };
+  return { direct, proxy, place, asker: ask(place, deadline) };
+};
+const signer = () => createKeySigner(new MemoryKeyStore());
 
+describe('when Redis', () => {
   test('is not there yet, all start, and a question waits for it', async () => {
     const { proxy, place, asker } = await behindProxy();
     proxy.cut();

@@ -51,10 +51,10 @@ const RECONNECT_PAUSE = 100;
 /** One command to Redis; a Redis that hangs must not hang us. */
 const COMMAND_TIMEOUT = 2_000;
 
-/** A worker's trouble with its database may pass: four tries within a second. */
+/** A worker's trouble with its database may pass: four tries in some three seconds. */
 const JOB_OPTIONS = {
   attempts: 4,
-  backoff: { type: 'fixed', delay: 250 },
+  backoff: { type: 'fixed', delay: 1_000 },
   removeOnComplete: true,
   removeOnFail: true,
   stackTraceLimit: 0,

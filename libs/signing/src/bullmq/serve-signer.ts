@@ -57,8 +57,8 @@ export function serveSigner({
         return await inTime(answer(signer, name, data));
       } catch (error) {
         onError(error, id);
-        // What this says lies in Redis afterwards, where it is none of anybody's business.
-        throw new Error('the job failed; the log of the worker says why');
+        // The message lies in Redis afterwards, where nobody needs to know more (the cause does not).
+        throw new Error('the job failed; the log of the worker says why', { cause: error });
       }
     },
     {

@@ -1,0 +1,236 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { createQueueSigner, type QueueSigner } from '@scrivener/signing/bullmq';
+import { startTcpProxy, testRedis } from '@scrivener/signing/bullmq/testing';
+import { createKeys, freshGun, publishRequest } from '@scrivener/signing/testing';
+import { keyId } from '@scrivener/tuf';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createTestDatabase, type TestDatabase } from './testing/database.ts';
+import { startWorker, type WorkerProcess } from './testing/worker-process.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(() => database.drop());
+
+const closers: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+/** A queue of a test's own, with an asker and as many workers as it starts. */
+function corner() {
+  const { redis, prefix } = testRedis();
+  const asker = createQueueSigner({ redis, prefix });
+  closers.push(() => asker.close());
+  const environment = {
+    NOTARY_SIGNER_STORAGE_BACKEND: 'postgres',
+    NOTARY_SIGNER_STORAGE_DB_URL: database.url,
+    NOTARY_SIGNER_DEFAULT_ALIAS: 'ts1',
+    NOTARY_SIGNER_TS1: 'swordfish',
+    NOTARY_SIGNER_QUEUE_HOSTNAME: redis.host,
+    NOTARY_SIGNER_QUEUE_PORT: String(redis.port),
+    NOTARY_SIGNER_QUEUE_PREFIX: prefix,
+  };
+  const start = (changes: Record<string, string> = {}): WorkerProcess => {
+    const worker = startWorker({ ...environment, ...changes });
+    closers.push(() => {
+      worker.signal('SIGKILL');
+      return worker.ended;
+    });
+    return worker;
+  };
+  return { redis, asker, environment, start };
+}
+
+/** Makes every job wait in the middle, until the function returned is called. */
+async function holdJobs(): Promise<() => Promise<void>> {
+  const client = new Client(database.url);
+  await client.connect();
+  await client.query('begin; lock table pending_keys');
+  return async () => {
+    await client.query('commit');
+    await client.end();
+  };
+}
+
+/** Resolves when a worker waits for the lock of `holdJobs`. */
+async function untilJobIsHeld(): Promise<void> {
+  const waiting = `select 1 from pg_locks where not granted and relation = 'pending_keys'::regclass`;
+  await expect.poll(() => database.query(waiting)).not.toEqual([]);
+}
+
+const askKey = (asker: QueueSigner) =>
+  asker.createKey({ gun: freshGun(), role: 'timestamp', algorithm: 'ed25519' });
+
+describe('a worker process', () => {
+  test('makes keys and signs; SIGTERM ends it with status 0', async () => {
+    const { asker, start } = corner();
+    const worker = start();
+    const keys = await createKeys(asker, 'ecdsa');
+    await expect(asker.sign(publishRequest(keys))).resolves.toBeDefined();
+
+    worker.signal('SIGTERM');
+
+    expect(await worker.ended).toBe(0);
+    expect(worker.log.join('\n')).not.toContain('"level":"error"');
+  });
+
+  test('finishes the job at hand when it is told to stop', async () => {
+    const { asker, start } = corner();
+    const worker = start();
+    await worker.said('taking jobs');
+    const release = await holdJobs();
+    const asked = askKey(asker);
+    await untilJobIsHeld();
+
+    worker.signal('SIGTERM');
+    await worker.said('draining');
+    await release();
+
+    await expect(asked).resolves.toBeDefined();
+    expect(await worker.ended).toBe(0);
+  });
+
+  test('shares the work with another, and both know the same keys', async () => {
+    const { asker, start } = corner();
+    const workers = [start(), start()];
+    await Promise.all(workers.map((worker) => worker.said('taking jobs')));
+    const request = { gun: freshGun(), role: 'timestamp', algorithm: 'ecdsa' } as const;
+
+    const keys = await Promise.all(Array.from({ length: 20 }, () => asker.createKey(request)));
+
+    expect(new Set(keys.map(keyId)).size).toBe(1);
+    expect(await asker.health()).toEqual({ queue: true, workers: 2 });
+  });
+
+  test('starts before Postgres and Redis, and waits for them', async () => {
+    const { redis, asker, start } = corner();
+    const url = new URL(database.url);
+    const queue = await startTcpProxy({ host: redis.host, port: redis.port });
+    const keys = await startTcpProxy({ host: url.hostname, port: Number(url.port) });
+    closers.push(
+      () => queue.close(),
+      () => keys.close(),
+    );
+    queue.cut();
+    keys.cut();
+    url.port = String(keys.port);
+    const worker = start({
+      NOTARY_SIGNER_STORAGE_DB_URL: url.href,
+      NOTARY_SIGNER_QUEUE_PORT: String(queue.port),
+    });
+    await worker.said('waiting for the database');
+
+    await keys.restore();
+    await delay(1_000);
+    await queue.restore();
+
+    await worker.said('taking jobs');
+    await expect(askKey(asker)).resolves.toBeDefined();
+  });
+
+  test('can be stopped while it waits', async () => {
+    const { start } = corner();
+    const worker = start({ NOTARY_SIGNER_STORAGE_DB_URL: 'postgres://nobody@127.0.0.1:1/none' });
+    await worker.said('waiting for the database');
+
+    worker.signal('SIGTERM');
+
+    expect(await worker.ended).toBe(0);
+  });
+
+  test('loses its database and goes on when that is back', async () => {
+    const { asker, start } = corner();
+    const url = new URL(database.url);
+    const proxy = await startTcpProxy({ host: url.hostname, port: Number(url.port) });
+    closers.push(() => proxy.close());
+    url.port = String(proxy.port);
+    const worker = start({ NOTARY_SIGNER_STORAGE_DB_URL: url.href });
+    const keys = await createKeys(asker);
+    await asker.sign(publishRequest(keys, 1n));
+
+    proxy.cut();
+    await expect(askKey(asker)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(asker.sign(publishRequest(keys, 2n))).resolves.toBeDefined(); // from its cache
+    await proxy.restore();
+
+    await expect(askKey(asker)).resolves.toBeDefined();
+    expect(worker.log.join('\n')).toContain('the key database failed');
+  });
+});
+
+describe('a job whose worker', () => {
+  test('is killed is done by another before the asker gives up', async () => {
+    const { asker, start } = corner();
+    const doomed = start();
+    await doomed.said('taking jobs');
+    const release = await holdJobs();
+    const asked = askKey(asker);
+    await untilJobIsHeld();
+
+    doomed.signal('SIGKILL');
+    const begin = performance.now();
+    expect(await doomed.ended).toBe('SIGKILL');
+    await release();
+    start();
+
+    await expect(asked).resolves.toBeDefined();
+    expect(performance.now() - begin).toBeLessThan(7_000);
+  });
+
+  test('is frozen is done by another, and its late answer does no harm', async () => {
+    const { asker, start } = corner();
+    const frozen = start();
+    await frozen.said('taking jobs');
+    const release = await holdJobs();
+    const request = { gun: freshGun(), role: 'timestamp', algorithm: 'ed25519' } as const;
+    const asked = asker.createKey(request);
+    await untilJobIsHeld();
+
+    frozen.signal('SIGSTOP');
+    await release();
+    start();
+    const key = await asked;
+    frozen.signal('SIGCONT');
+    await delay(1_000);
+
+    expect(await asker.createKey(request)).toEqual(key);
+    expect(
+      await database.query(`select key_id from private_keys where gun = '${request.gun}'`),
+    ).toEqual([{ key_id: keyId(key) }]);
+  });
+});
+
+describe('a worker that cannot work', () => {
+  test.each<[string, Record<string, string>, string]>([
+    [
+      'without the passphrase of its alias',
+      { NOTARY_SIGNER_TS1: '' },
+      'set the environment variable NOTARY_SIGNER_TS1',
+    ],
+    [
+      'without an alias',
+      { NOTARY_SIGNER_DEFAULT_ALIAS: '' },
+      'must provide a default alias for the key DB',
+    ],
+    ['on another database', { NOTARY_SIGNER_STORAGE_BACKEND: 'mysql' }, 'must be one of: postgres'],
+  ])('%s says so and ends with status 1', async (_, changes, message) => {
+    const { environment } = corner();
+    const worker = startWorker({ ...environment, ...changes });
+
+    expect(await worker.ended).toBe(1);
+    expect(JSON.parse(worker.log.at(-1) ?? '')).toMatchObject({
+      level: 'fatal',
+      msg: expect.stringContaining(message),
+    });
+  });
+
+  test('with a flag that it does not know ends with status 2 and its usage', async () => {
+    const worker = startWorker({}, '-verbose');
+
+    expect(await worker.ended).toBe(2);
+    expect(worker.log.at(-1)).toBe('usage: notary-signer [-config FILE]');
+  });
+});
