@@ -38,7 +38,7 @@ function parseParameters(text: string): Map<string, string> | undefined {
     at += length;
   }
   // A semicolon at the very end is fine; anything else there could not be read.
-  return /^\s*;?\s*$/.test(text.slice(at)) ? given : undefined;
+  return ['', ';'].includes(text.slice(at).trim()) ? given : undefined;
 }
 
 /** Puts the pieces of RFC 2231 together; they win over a plain parameter of the same name. */

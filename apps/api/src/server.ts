@@ -113,7 +113,9 @@ const EMPTY = { 'Content-Length': '0' };
 
 /** What Go's HTTP server refused before any handler saw it. */
 function answerBelowRoutes(req: IncomingMessage, res: ServerResponse): boolean {
-  if (req.httpVersion === '1.1' && req.headersDistinct['host']?.length !== 1) {
+  if (req.httpVersion !== '1.0' && req.httpVersion !== '1.1') {
+    respond(res, 400, '400 Bad Request');
+  } else if (req.httpVersion === '1.1' && req.headersDistinct['host']?.length !== 1) {
     respond(res, 400, '400 Bad Request: missing required Host header');
   } else if ((req.headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked') {
     respond(res, 501, 'Unsupported transfer encoding');
