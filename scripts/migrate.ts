@@ -1,0 +1,52 @@
+// `npm run migrate`: makes the databases that NOTARY_SERVER_STORAGE_DB_URL and
+// NOTARY_SIGNER_STORAGE_DB_URL name, where they are missing, and brings them up to date.
+
+import { join } from 'node:path';
+import { migrate } from '@scrivener/runtime';
+import { ROOT } from './places.ts';
+import { ensureDatabase } from './postgres.ts';
+
+export interface DatabaseUrls {
+  readonly server?: string | undefined;
+  readonly signer?: string | undefined;
+}
+
+/** Safe to run at any time, and by several at once. Throws `MigrationError`. */
+export async function migrateDatabases(
+  urls: DatabaseUrls,
+  log: (line: string) => void = () => {},
+): Promise<void> {
+  for (const name of ['server', 'signer'] as const) {
+    const url = urls[name];
+    if (url === undefined) continue;
+    await ensureNamedDatabase(url);
+    await migrate(url, join(ROOT, 'migrations', name), log);
+  }
+}
+
+/** Every PostgreSQL has a database `postgres`, from which others can be made. */
+async function ensureNamedDatabase(url: string): Promise<void> {
+  const server = new URL(url);
+  const name = decodeURIComponent(server.pathname.slice(1));
+  server.pathname = '/postgres';
+  await ensureDatabase(server.href, name);
+}
+
+if (import.meta.main) {
+  const urls = {
+    server: process.env['NOTARY_SERVER_STORAGE_DB_URL'],
+    signer: process.env['NOTARY_SIGNER_STORAGE_DB_URL'],
+  };
+  if (urls.server === undefined && urls.signer === undefined) {
+    console.error(
+      'migrate: set NOTARY_SERVER_STORAGE_DB_URL, NOTARY_SIGNER_STORAGE_DB_URL or both',
+    );
+    process.exit(2);
+  }
+  try {
+    await migrateDatabases(urls, (line) => console.log(line));
+  } catch (error) {
+    console.error(`migrate: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(1);
+  }
+}
