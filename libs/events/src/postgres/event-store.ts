@@ -80,6 +80,7 @@ export async function postgresEventStore(
     async close() {
       await Promise.all([...listeners].map((listener) => listener.close()));
       await orm.close(true);
+      if (!pool.ended) await pool.end(); // MikroORM ends it only if it used it itself
     },
   };
 }

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EventStore, RecordedEvent } from '@scrivener/events';
 import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
 import { changeRows, pageOf } from '../changefeed.ts';
@@ -28,8 +27,24 @@ const nothing = (): Projected => ({ position: 0, files: new Map(), changes: [] }
 /** A read model that lasts as long as its process. The bytes come from `events`. */
 export function memoryReadModel(events: EventStore): ReadModel {
   let projected = nothing();
-  let working = false;
+  const working = new Set<Promise<unknown>>();
   const waiters = positionWaiters();
+
+  const alone = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    const run = work();
+    working.add(run);
+    try {
+      return await run;
+    } finally {
+      working.delete(run);
+    }
+  };
+  const projectBatch = async () => {
+    const batch = await events.readAfter(projected.position, BATCH);
+    apply(projected, batch);
+    waiters.reached(projected.position);
+    return batch.length === BATCH ? 'more' : 'idle';
+  };
 
   const withBytes = async (row: MetafileRow | undefined): Promise<PublishedFile | undefined> => {
     if (row === undefined) return undefined;
@@ -54,31 +69,17 @@ export function memoryReadModel(events: EventStore): ReadModel {
         : between.slice(Math.max(0, between.length - limit));
     },
 
-    async project() {
-      if (working) return 'busy';
-      working = true;
-      try {
-        const batch = await events.readAfter(projected.position, BATCH);
-        apply(projected, batch);
-        waiters.reached(projected.position);
-        return batch.length === BATCH ? 'more' : 'idle';
-      } finally {
-        working = false;
-      }
-    },
+    project: async () => (working.size > 0 ? 'busy' : alone(projectBatch)),
 
     checkpoint: async () => projected.position,
     reached: (position, timeoutMs) => waiters.wait(position, timeoutMs),
 
     async replay() {
-      while (working) await nextTurn();
-      working = true;
-      try {
+      while (working.size > 0) await Promise.allSettled(working);
+      await alone(async () => {
         projected = await projectedFromStart(events);
         waiters.reached(projected.position);
-      } finally {
-        working = false;
-      }
+      });
     },
 
     close: async () => waiters.close(),

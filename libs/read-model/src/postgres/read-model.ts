@@ -117,6 +117,7 @@ export async function postgresReadModel(
       waiters.close();
       await listener.close();
       await orm.close(true);
+      if (!pool.ended) await pool.end(); // MikroORM ends it only if it used it itself
     },
   };
 }

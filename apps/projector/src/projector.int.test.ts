@@ -1,0 +1,156 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { emptyRepository, type EventStore, type Repository } from '@scrivener/events';
+import { postgresEventStore } from '@scrivener/events/postgres';
+import { testDatabase, type TestDatabase } from '@scrivener/events/postgres/testing';
+import { gunOf, storyteller } from '@scrivener/events/testing';
+import type { ReadModel } from '@scrivener/read-model';
+import { postgresReadModel } from '@scrivener/read-model/postgres';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+
+describe('the projector as a process', () => {
+  let database: TestDatabase;
+  let events: EventStore;
+  let readModel: ReadModel;
+  let started: ChildProcess[];
+  beforeEach(async () => {
+    started = [];
+    database = await testDatabase();
+    events = await postgresEventStore(database.url);
+    readModel = await postgresReadModel(database.url);
+  });
+  afterEach(async () => {
+    for (const child of started) child.kill('SIGKILL');
+    await readModel.close();
+    await events.close();
+    await database.drop();
+  });
+
+  const start = (program: string, args: readonly string[] = [], url = database.url) => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, program), ...args], {
+      env: {
+        ...process.env,
+        NOTARY_SERVER_STORAGE_DB_URL: url,
+        NOTARY_SERVER_LOGGING_LEVEL: 'info',
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    started.push(child);
+    const output = { text: '' };
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => (output.text += chunk.toString()));
+    }
+    const ended = once(child, 'exit').then(([code]) => code as number | null);
+    return { child, output, ended };
+  };
+  const projecting = async () => {
+    const projector = start('main.ts');
+    await vi.waitFor(() => expect(projector.output.text).toContain('projecting'), {
+      timeout: 20_000,
+    });
+    return projector;
+  };
+  /** Publishes and waits until it is projected; fails when that takes longer than 5 s. */
+  const publishAndSee = async (repository: Repository): Promise<Repository> => {
+    const told = await storyteller(events).publish(repository);
+    expect(await readModel.reached(told.recorded.position, 5_000)).toBe(true);
+    return told.repository;
+  };
+  const changeIds = async () =>
+    (await readModel.changes({ changeId: 0, records: 100_000 })).map(({ id }) => id);
+
+  test('projects at once, and exits 0 on SIGTERM', async () => {
+    const projector = await projecting();
+    await publishAndSee(emptyRepository(gunOf('a/b')));
+
+    projector.child.kill('SIGTERM');
+
+    expect(await projector.ended).toBe(0);
+    expect((await readModel.current(gunOf('a/b'), 'targets'))?.version).toBe(1n);
+  });
+
+  test.each(['SIGKILL', 'SIGSTOP'] as const)(
+    'of two, one goes on within seconds when the other meets a %s at work, and nothing is there twice',
+    async (signal) => {
+      let repository = emptyRepository(gunOf('a/b'));
+      const tell = storyteller(events);
+      const two = [await projecting(), await projecting()];
+      for (const victim of two) {
+        const survivor = signal === 'SIGKILL' ? await projecting() : undefined;
+        for (let n = 0; n < 150; n += 1) {
+          ({ repository } = await tell.publish(repository));
+          if (n === 75) victim.child.kill(signal);
+        }
+        repository = await publishAndSee(repository);
+        if (survivor === undefined) victim.child.kill('SIGCONT');
+      }
+      repository = await publishAndSee(repository);
+
+      const { version } = repository.head;
+      expect(await changeIds()).toEqual(Array.from({ length: version }, (_, n) => n + 1));
+      expect((await readModel.current(repository.head.gun, 'targets'))?.version).toBe(
+        BigInt(version),
+      );
+    },
+  );
+
+  test('waits for a database that is not there yet, and stops all the same', async () => {
+    const projector = start('main.ts', [], 'postgres://nobody@127.0.0.1:1/none');
+    await vi.waitFor(
+      () =>
+        expect(projector.output.text).toContain('waiting for the database: connect ECONNREFUSED'),
+      { timeout: 20_000 },
+    );
+
+    projector.child.kill('SIGTERM');
+
+    expect(await projector.ended).toBe(0);
+  });
+
+  test('goes on after its connections were cut', async () => {
+    await projecting();
+    const repository = await publishAndSee(emptyRepository(gunOf('a/b')));
+    await database.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and pid <> pg_backend_pid()`,
+    );
+
+    const after = await vi.waitFor(() => publishAndSee(repository), { timeout: 10_000 });
+    expect(after.head.version).toBe(2);
+  });
+
+  test('replay says how much it projected', async () => {
+    await storyteller(events).publish(emptyRepository(gunOf('a/b')));
+    const replay = start('replay.ts');
+
+    expect(await replay.ended).toBe(0);
+    expect(replay.output.text).toMatch(/^projected 1 events from the start in \d+\.\d s\n$/);
+    expect(await changeIds()).toEqual([1]);
+  });
+
+  test('audit prints a history, and exits 1 when somebody changed it', async () => {
+    const { repository } = await storyteller(events).publish(emptyRepository(gunOf('a/b')));
+    await storyteller(events).publish(repository);
+    const whole = start('audit.ts', ['a/b']);
+    expect(await whole.ended).toBe(0);
+    expect(whole.output.text).toContain('UpdatePublished  targets 2, snapshot 2, timestamp 2\n');
+
+    await database.query(`update events set at = at + interval '1 ms' where position = 1`);
+
+    const changed = start('audit.ts', ['a/b']);
+    expect(await changed.ended).toBe(1);
+    expect(changed.output.text).toContain('does not follow');
+  });
+
+  test.each([
+    ['audit.ts', [], 2, 'usage: projector audit'],
+    ['main.ts', ['--fast'], 2, 'usage: projector'],
+    ['main.ts', ['-config', 'nowhere.json'], 1, 'cannot read the configuration file nowhere.json'],
+  ])('%s with %j exits %i', async (program, args, code, message) => {
+    const failed = start(program, args);
+
+    expect(await failed.ended).toBe(code);
+    expect(failed.output.text).toContain(message);
+  });
+});

@@ -1,0 +1,66 @@
+import { assert, bigInt, property, string } from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { deserialise, serialise, type FetchedEvent } from './event-json.ts';
+import type { RepositoryEvent } from './repository-events.ts';
+import { gunOf, keyidOf, metafile } from './testing/facts.ts';
+
+const common = { gun: gunOf('a/b'), at: '2026-11-22T10:28:37.927Z', cause: {} };
+const { sha256 } = metafile('root', 1n);
+const published = (version: bigint): RepositoryEvent => {
+  const metafiles = [{ role: 'targets/a', version, sha256, length: 0 } as const];
+  return { ...common, type: 'UpdatePublished', data: { metafiles } };
+};
+const key = { keytype: 'ecdsa', public: 'AA==' };
+const fetched = (event: RepositoryEvent): FetchedEvent => {
+  const { data, cause, ...rest } = serialise(event);
+  return { ...rest, data: JSON.parse(data), cause: JSON.parse(cause) };
+};
+
+describe('deserialise', () => {
+  test.each<RepositoryEvent>([
+    published(1n),
+    { ...common, type: 'RoleRenewed', data: { metafiles: [] } },
+    { ...common, type: 'RepositoryDeleted', data: {}, cause: { traceId: 't' } },
+    { ...common, type: 'KeyCreated', data: { role: 'snapshot', keyid: keyidOf('a'), key } },
+  ])('reads what serialise wrote: $type', (event) => {
+    expect(deserialise(fetched(event))).toEqual(event);
+  });
+
+  test('reads every int64 and every text as it was', () => {
+    assert(
+      property(bigInt(-(1n << 63n), (1n << 63n) - 1n), string({ unit: 'binary' }), (n, s) => {
+        const event = { ...published(n), cause: { subject: s } };
+        expect(deserialise(fetched(event))).toEqual(event);
+      }),
+    );
+  });
+
+  const good = fetched(published(1n));
+  const ref = { role: 'root', version: '1', sha256, length: 1 };
+  const withRef = (change: object) => ({ data: { metafiles: [{ ...ref, ...change }] } });
+  test.each<[string, Partial<FetchedEvent>]>([
+    ['a type of a later version', { type: 'RepositoryRenamed' }],
+    ['an empty GUN', { gun: '' }],
+    ['a time of another form', { at: '2026-11-22 10:28:37' }],
+    ['no data', { data: null }],
+    ['no files', { data: {} }],
+    ['files that are no list', { data: { metafiles: {} } }],
+    ['an unknown member', { data: { metafiles: [], more: 1 } }],
+    ['a version that is a number', withRef({ version: 1 })],
+    ['a version with a leading zero', withRef({ version: '01' })],
+    ['a version of minus zero', withRef({ version: '-0' })],
+    ['a version beyond int64', withRef({ version: '9223372036854775808' })],
+    ['a role that cannot be', withRef({ role: 'targets/A' })],
+    ['a role that is too long', withRef({ role: `targets/${'a'.repeat(248)}` })],
+    ['an upper-case checksum', withRef({ sha256: sha256.toUpperCase() })],
+    ['a negative length', withRef({ length: -1 })],
+    ['an unknown cause', { cause: { because: 'x' } }],
+    ['a cause that is no text', { cause: { subject: 1 } }],
+    ['a key of a role without server keys', { type: 'KeyCreated', data: { role: 'root' } }],
+    ['a deletion of something', { type: 'RepositoryDeleted', data: { metafiles: [] } }],
+  ])('refuses %s', (_, change) => {
+    expect(() => deserialise({ ...good, ...change })).toThrow(
+      expect.objectContaining({ name: 'EventLogError', code: 'UNREADABLE_EVENT' }),
+    );
+  });
+});

@@ -1,0 +1,187 @@
+import type { Metafile, RoleName } from '@scrivener/tuf';
+import { describe, expect, test } from 'vitest';
+import { emptyHead, eventHash } from './event-hash.ts';
+import type { RecordedEvent } from './event-store.ts';
+import {
+  deleteRepository,
+  emptyRepository,
+  evolve,
+  evolveAll,
+  publishUpdate,
+  recordKey,
+  renewRoles,
+  type Repository,
+} from './repository.ts';
+import type { MetafileRef, RepositoryEvent } from './repository-events.ts';
+import { gunOf, keyidOf, metafile } from './testing/facts.ts';
+
+const gun = gunOf('docker.io/library/alpine');
+const at = '2026-11-22T10:28:37.927Z';
+const cause = { requestId: 'r' };
+const key = { keytype: 'ed25519', public: 'AAAA' };
+
+const refTo = ({ role, version, sha256, bytes }: Metafile): MetafileRef => {
+  return { role, version, sha256, length: bytes.length };
+};
+const files = (versions: Partial<Record<RoleName, bigint>>): Metafile[] =>
+  Object.entries(versions).map(([role, version]) => metafile(role as RoleName, version ?? 0n));
+const published = (versions: Partial<Record<RoleName, bigint>>): RepositoryEvent => {
+  return {
+    type: 'UpdatePublished',
+    gun,
+    at,
+    cause,
+    data: { metafiles: files(versions).map(refTo) },
+  };
+};
+const deleted: RepositoryEvent = { type: 'RepositoryDeleted', gun, at, cause, data: {} };
+const keyCreated = (name: string): RepositoryEvent => {
+  return {
+    type: 'KeyCreated',
+    gun,
+    at,
+    cause,
+    data: { role: 'timestamp', keyid: keyidOf(name), key },
+  };
+};
+
+function recorded(events: readonly RepositoryEvent[]): RecordedEvent[] {
+  let { hash } = emptyHead(gun);
+  return events.map((event, index) => {
+    const version = index + 1;
+    hash = eventHash(hash, { gun, version, event });
+    return { position: version, version, hash, event };
+  });
+}
+const given = (...events: RepositoryEvent[]): Repository =>
+  recorded(events).reduce(evolve, emptyRepository(gun));
+const versions = ({ current }: Repository) =>
+  Object.fromEntries(current.values().map(({ role, version }) => [role, version]));
+
+describe('evolve', () => {
+  test('keeps the newest file of each role, and the head', () => {
+    const repository = given(published({ root: 1n, targets: 1n }), published({ targets: 5n }));
+
+    expect(versions(repository)).toEqual({ root: 1n, targets: 5n });
+    expect(repository.head).toEqual({
+      gun,
+      version: 2,
+      hash: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
+  });
+
+  test('forgets files with a deletion, but no keys', () => {
+    const repository = given(keyCreated('a'), published({ root: 3n }), deleted);
+
+    expect(versions(repository)).toEqual({});
+    expect([...repository.keys]).toEqual([[keyidOf('a'), { role: 'timestamp', key }]]);
+  });
+
+  test('leaves the repository before it as it was', () => {
+    const before = given(published({ root: 1n }));
+    const [, next] = recorded([published({ root: 1n }), deleted]);
+    if (next === undefined) throw new Error('no event');
+
+    evolve(before, next);
+
+    expect(versions(before)).toEqual({ root: 1n });
+  });
+
+  test('of a whole stream gives what its events give one by one', () => {
+    const events = [keyCreated('a'), published({ root: 1n }), deleted, published({ root: 2n })];
+
+    expect(evolveAll(emptyRepository(gun), recorded(events))).toEqual(given(...events));
+  });
+});
+
+describe('publishUpdate', () => {
+  test('names every file by its checksum and length', () => {
+    const metafiles = files({ root: 1n, targets: 7n });
+
+    expect(publishUpdate(emptyRepository(gun), { metafiles, at, cause })).toEqual({
+      type: 'UpdatePublished',
+      gun,
+      at,
+      cause,
+      data: { metafiles: metafiles.map(refTo) },
+    });
+  });
+
+  test.each([1n, 2n])('refuses targets %i when version 2 is in the log', (version) => {
+    const repository = given(published({ targets: 1n }), published({ targets: 2n }));
+
+    expect(() =>
+      publishUpdate(repository, { metafiles: files({ root: 9n, targets: version }), at, cause }),
+    ).toThrow(expect.objectContaining({ name: 'TufError', code: 'OLD_VERSION' }));
+  });
+
+  test('lets versions start again after a deletion', () => {
+    const repository = given(published({ root: 2n }), deleted);
+
+    expect(publishUpdate(repository, { metafiles: files({ root: 1n }), at, cause })).toMatchObject({
+      type: 'UpdatePublished',
+    });
+  });
+
+  test('refuses two versions of one role', () => {
+    const metafiles = [metafile('root', 1n), metafile('root', 2n)];
+
+    expect(() => publishUpdate(emptyRepository(gun), { metafiles, at, cause })).toThrow(RangeError);
+  });
+});
+
+describe('renewRoles', () => {
+  const repository = given(published({ root: 1n, snapshot: 4n, timestamp: 9n }));
+
+  test('makes the next versions current', () => {
+    const metafiles = files({ snapshot: 5n, timestamp: 10n });
+
+    expect(renewRoles(repository, { metafiles, at, cause })).toMatchObject({
+      type: 'RoleRenewed',
+      data: { metafiles: metafiles.map(refTo) },
+    });
+  });
+
+  test.each([8n, 9n])('refuses timestamp %i after 9 as somebody else’s renewal', (timestamp) => {
+    expect(() => renewRoles(repository, { metafiles: files({ timestamp }), at, cause })).toThrow(
+      expect.objectContaining({ code: 'OLD_VERSION' }),
+    );
+  });
+
+  test.each<[string, Partial<Record<RoleName, bigint>>, Repository]>([
+    ['a version that skips one', { timestamp: 11n }, repository],
+    ['a role that the server never signs', { root: 2n }, repository],
+    ['a role that is not there', { timestamp: 1n }, emptyRepository(gun)],
+  ])('refuses %s', (_, wanted, from) => {
+    expect(() => renewRoles(from, { metafiles: files(wanted), at, cause })).toThrow(RangeError);
+  });
+});
+
+describe('recordKey', () => {
+  const newKey = { role: 'timestamp', keyid: keyidOf('a'), key, at, cause } as const;
+
+  test('adds a key once', () => {
+    expect(recordKey(emptyRepository(gun), newKey)).toEqual(keyCreated('a'));
+    expect(recordKey(given(keyCreated('a')), newKey)).toBeUndefined();
+  });
+
+  test('adds none again after a deletion', () => {
+    const repository = given(keyCreated('a'), published({ root: 1n }), deleted);
+
+    expect(recordKey(repository, newKey)).toBeUndefined();
+  });
+});
+
+describe('deleteRepository', () => {
+  test('deletes what is there', () => {
+    expect(deleteRepository(given(published({ root: 1n })), { at, cause })).toEqual(deleted);
+  });
+
+  test.each([
+    ['a repository that never was', given()],
+    ['one that has keys only', given(keyCreated('a'))],
+    ['one that is deleted already', given(published({ root: 1n }), deleted)],
+  ])('adds nothing for %s', (_, repository) => {
+    expect(deleteRepository(repository, { at, cause })).toBeUndefined();
+  });
+});
