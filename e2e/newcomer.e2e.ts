@@ -103,20 +103,17 @@ describe('the real client', () => {
     expect(listed(await reader.run('list', gun))).toEqual(['v2']);
   });
 
-  test.each([
-    ['targets'],
-    ['snapshot'],
-    ['snapshot', '-r'],
-    ['timestamp', '-r'],
-    ['root'],
-  ])('rotates a key: %s %s', async (role, ...flags) => {
-    await owner.run('key', 'rotate', gun, role, ...flags);
+  test.each([['targets'], ['snapshot'], ['snapshot', '-r'], ['timestamp', '-r'], ['root']])(
+    'rotates a key: %s %s',
+    async (role, ...flags) => {
+      await owner.run('key', 'rotate', gun, role, ...flags);
 
-    expect(listed(await reader.run('list', gun))).toEqual(['v2']);
-    await owner.run('add', '-p', gun, 'after', file(owner, 'after.txt', 'after\n'));
-    expect(listed(await reader.run('list', gun)).toSorted()).toEqual(['after', 'v2']);
-    await owner.run('remove', '-p', gun, 'after');
-  });
+      expect(listed(await reader.run('list', gun))).toEqual(['v2']);
+      await owner.run('add', '-p', gun, 'after', file(owner, 'after.txt', 'after\n'));
+      expect(listed(await reader.run('list', gun)).toSorted()).toEqual(['after', 'v2']);
+      await owner.run('remove', '-p', gun, 'after');
+    },
+  );
 
   test('signs again what a witness asks for', async () => {
     await owner.run('witness', '-p', gun, 'targets');
