@@ -1,3 +1,4 @@
+import { isDatabaseTrouble } from '@scrivener/runtime';
 import { SigningError, type SigningErrorCode } from '@scrivener/signing';
 import { TufError, type TufErrorCode } from '@scrivener/tuf';
 
@@ -89,7 +90,9 @@ export function asNotaryError(thrown: unknown): NotaryError {
   if (thrown instanceof NotaryError) return thrown;
   if (thrown instanceof TufError) return tufAnswers[thrown.code](thrown);
   if (thrown instanceof SigningError) return signingAnswers[thrown.code](thrown);
-  if (thrown instanceof Unavailable) return new NotaryError('UNAVAILABLE', { cause: thrown });
+  if (thrown instanceof Unavailable || isDatabaseTrouble(thrown)) {
+    return new NotaryError('UNAVAILABLE', { cause: thrown });
+  }
   return new NotaryError('UNKNOWN', { detail: {}, cause: thrown });
 }
 

@@ -1,0 +1,27 @@
+import { DatabaseError } from 'pg';
+
+/** Node's codes for a connection that could not be made, or broke. */
+const NETWORK = /^(?:ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/;
+
+/**
+ * SQLSTATE: connection trouble (08), out of resources such as the disk (53), stopped or starting
+ * (57), system error (58); a rolled back serialisation (40), and a server that only reads (25006).
+ */
+const SQLSTATE = /^(?:08|53|57|58|40)|^25006$/;
+
+/** What the driver says without any code. */
+const MESSAGE =
+  /Connection terminated|timeout exceeded when trying to connect|Query read timeout|connection error and is not queryable/;
+
+/**
+ * Whether an error means that the database is away, overloaded or too slow: trouble that passes,
+ * and that nobody who asked has caused. Looks at the causes, too.
+ */
+export function isDatabaseTrouble(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error ? String(error.code) : '';
+  if (error instanceof DatabaseError ? SQLSTATE.test(code) : NETWORK.test(code)) return true;
+  if (MESSAGE.test(error.message)) return true;
+  if (error instanceof AggregateError && error.errors.some(isDatabaseTrouble)) return true;
+  return isDatabaseTrouble(error.cause);
+}
