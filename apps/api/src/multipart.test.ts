@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { array, assert, asyncProperty, constantFrom, integer } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { boundaryOf, readParts, type UploadLimits } from './multipart.ts';
 
@@ -11,6 +11,11 @@ async function* inChunks(bytes: Buffer, sizes: readonly number[]): AsyncGenerato
     at += size;
   }
   yield bytes.subarray(at);
+}
+
+async function* brokenOff(): AsyncGenerator<Buffer> {
+  yield Buffer.from('--b\r\n');
+  throw new Error('aborted');
 }
 
 const read = async (form: string, limits = LIMITS, sizes: readonly number[] = []) => {
@@ -79,16 +84,17 @@ describe('a form is read', () => {
   });
 
   test('whatever it holds, in whatever pieces it comes', async () => {
-    const content = fc
-      .array(fc.constantFrom('a', '-', '--', '\r', '\n', '\r\n', '{', '--b', 'b'), { maxLength: 8 })
+    const content = array(constantFrom('a', '-', '--', '\r', '\n', '\r\n', '{', '--b', 'b'), {
+      maxLength: 8,
+    })
       .map((pieces) => pieces.join(''))
       .filter((text) => !/(^|\n)--b/.test(text));
-    const sizes = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 100 });
+    const sizes = array(integer({ min: 1, max: 12 }), { maxLength: 100 });
 
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(content, { maxLength: 4 }),
-        fc.constantFrom('\r\n', '\n'),
+    await assert(
+      asyncProperty(
+        array(content, { maxLength: 4 }),
+        constantFrom('\r\n', '\n'),
         sizes,
         async (contents, end, chunks) => {
           const form = `${contents.map((text) => part(text, end)).join('')}--b--${end}`;
@@ -134,12 +140,7 @@ describe('a form is refused', () => {
   });
 
   test('when the connection breaks', async () => {
-    async function* broken() {
-      yield Buffer.from('--b\r\n');
-      throw new Error('aborted');
-    }
-
-    await expect(readParts(broken(), 'b', LIMITS).next()).rejects.toThrow(refusal(400));
+    await expect(readParts(brokenOff(), 'b', LIMITS).next()).rejects.toThrow(refusal(400));
   });
 
   test('only after the parts that are complete', async () => {

@@ -9,6 +9,7 @@ import {
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { ConfigError } from '@scrivener/runtime';
 import { TEXT } from './answer.ts';
 import { answerTo, NotaryError } from './errors.ts';
 
@@ -37,7 +38,7 @@ export interface ServerOptions {
 }
 
 export interface Server {
-  /** Throws as `net.Server` does, e.g. with `EADDRINUSE`. Without a host: on every interface. */
+  /** Without a host: on every interface. Throws `ConfigError` where the address cannot be had. */
   listen(port: number, host?: string): Promise<AddressInfo>;
   /** Takes no new requests, finishes those in flight, closes all connections. */
   close(): Promise<void>;
@@ -77,7 +78,7 @@ export function createServer(app: RequestListener, { tls, times }: ServerOptions
   return {
     listen: (port, host) =>
       new Promise((resolve, reject) => {
-        server.once('error', reject);
+        server.once('error', (error) => reject(listenError(error, `${host ?? ''}:${port}`)));
         server.listen(port, host, () => resolve(server.address() as AddressInfo));
       }),
     close: () =>
@@ -90,6 +91,18 @@ export function createServer(app: RequestListener, { tls, times }: ServerOptions
         for (const socket of sockets) if (!inFlight.has(socket)) socket.destroy();
       }),
   };
+}
+
+/** In the words of WIRE §14.3. */
+function listenError(error: Error, address: string): Error {
+  const code = 'code' in error ? error.code : undefined;
+  const reasons: Record<string, string> = {
+    EADDRINUSE: 'address already in use',
+    EADDRNOTAVAIL: 'cannot assign requested address',
+    EACCES: 'permission denied',
+  };
+  const reason = reasons[String(code)] ?? error.message;
+  return new ConfigError(`listen tcp ${address}: bind: ${reason}`, { cause: error });
 }
 
 function httpOptions({ headersMs, requestMs, idleMs }: TimeLimits): HttpOptions {

@@ -11,14 +11,9 @@ import { createLogger } from '@scrivener/runtime';
 import { createMemorySigner } from '@scrivener/signing/memory';
 import { ensureCertificates } from '../../../../fixtures/certificates.ts';
 import { createApp, type Deps } from '../app.ts';
-import { createDelete } from '../delete.ts';
-import { createServerKeys } from '../keys.ts';
 import { createMetrics } from '../metrics.ts';
-import { createPublish } from '../publish.ts';
-import { createCurrentServerRole } from '../renew.ts';
-import { createRepositories } from '../repositories.ts';
 import { createServer, type TimeLimits, type TlsFiles } from '../server.ts';
-import { createWriter } from '../writer.ts';
+import { createUseCases } from '../use-cases.ts';
 
 export interface TestServerOptions {
   /** Instead of those that are composed here. */
@@ -100,23 +95,10 @@ function composeInMemory(now: () => Date): Deps {
   const events = memoryEventStore();
   const readModel = memoryReadModel(events);
   const signer = createMemorySigner();
-  const repositories = createRepositories(events);
-  const writer = createWriter(repositories, readModel, 10_000);
-  const keys = createServerKeys(repositories, signer, writer, { algorithm: 'ed25519', now });
+  const algorithm = 'ed25519';
   return {
+    ...createUseCases({ events, readModel, signer, algorithm, logger, now, timeoutMs: 10_000 }),
     readModel,
-    publish: createPublish(repositories, signer, writer, now),
-    currentServerRole: createCurrentServerRole({
-      repositories,
-      readModel,
-      signer,
-      writer,
-      logger,
-      now,
-    }),
-    serverKey: (gun, role, cause) => keys.current(gun, role, cause),
-    rotateKey: (gun, role, cause) => keys.rotate(gun, role, cause),
-    deleteRepository: createDelete(writer, now),
     health: async () => ({}),
     logger,
     metrics: createMetrics(),

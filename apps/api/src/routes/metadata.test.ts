@@ -1,0 +1,230 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { firstPublish, gunOf, post } from '../testing/client.ts';
+import { startTestServer, type TestServer } from '../testing/server.ts';
+
+const GUN = gunOf('docker.io/library/alpine');
+const NOW = new Date('2026-11-22T10:28:37.927Z');
+const at = (file: string, gun: string = GUN) => `/v2/${gun}/_trust/tuf/${file}`;
+const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const notFound = (detail = ',"detail":{}') => {
+  const body = `{"errors":[{"code":"METADATA_NOT_FOUND","message":"You have requested metadata that does not exist."${detail}}]}\n`;
+  const headers = {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(body.length),
+  };
+  return { status: 404, headers, body };
+};
+
+let server: TestServer;
+let root: string;
+let now = NOW;
+beforeAll(async () => {
+  server = await startTestServer({ now: () => now });
+  const owner = await firstPublish(server, GUN, { now });
+  await post(server, GUN, [owner.targets({ second: 'content' })]);
+  root = (await server.request('GET', at('root.json'))).body;
+});
+afterAll(() => server.close());
+
+const download = (bytes: string, cacheControl: string) => ({
+  status: 200,
+  headers: {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': String(Buffer.byteLength(bytes)),
+    'cache-control': cacheControl,
+    'last-modified': 'Sun, 22 Nov 2026 10:28:37 UTC',
+  },
+  body: bytes,
+});
+const FOR_NOW = 'public, max-age=300, s-maxage=300, must-revalidate';
+const FOR_EVER = 'public, max-age=2592000, s-maxage=2592000';
+
+describe('a download', () => {
+  test('of the current version has exactly these headers', async () => {
+    expect(await server.request('GET', at('root.json'))).toEqual(download(root, FOR_NOW));
+  });
+
+  test.each(['1.root.json', '001.root.json', '1.root.json?x=1'])(
+    'of %s may be kept longer',
+    async (file) => {
+      expect(await server.request('GET', at(file))).toEqual(download(root, FOR_EVER));
+    },
+  );
+
+  test('by checksum may be kept longer', async () => {
+    expect(await server.request('GET', at(`root.${sha256(root)}.json`))).toEqual(
+      download(root, FOR_EVER),
+    );
+  });
+
+  test.each([
+    { 'If-Modified-Since': 'Sun, 22 Nov 2026 10:28:37 GMT' },
+    { Range: 'bytes=0-1' },
+    { 'Accept-Encoding': 'gzip' },
+    { 'If-None-Match': '*' },
+  ])('is whole whatever %j asks for', async (headers) => {
+    expect(await server.request('GET', at('root.json'), { headers })).toEqual(
+      download(root, FOR_NOW),
+    );
+  });
+
+  test('gives the highest version; the old ones stay', async () => {
+    const versions = await Promise.all(
+      ['targets.json', '1.targets.json', '2.targets.json', '2.timestamp.json'].map(async (file) => {
+        const { body } = await server.request('GET', at(file));
+        return z.object({ signed: z.object({ version: z.number() }) }).parse(JSON.parse(body))
+          .signed.version;
+      }),
+    );
+
+    expect(versions).toEqual([2, 1, 2, 2]);
+  });
+});
+
+describe('nothing is found', () => {
+  test.each([
+    ['version 0', at('0.root.json')],
+    ['a version that is not there', at('2.root.json')],
+    ['another repository', at('root.json', 'docker.io/library/Alpine')],
+    ['a role that is not there', at('targets/a.json')],
+    ['a role that cannot be', at('targets/A.b.json')],
+    ['a checksum that is not there', at(`root.${sha256('x')}.json`)],
+  ])('for %s', async (_what, path) => {
+    expect(await server.request('GET', path)).toEqual(notFound());
+  });
+
+  test('for the checksum in upper case, of another role, or of another kind', async () => {
+    const upper = sha256(root).toUpperCase();
+    const sha384 = createHash('sha384').update(root).digest('hex');
+    const sha512 = createHash('sha512').update(root).digest('hex');
+    const files = [
+      `root.${upper}.json`,
+      `root.${sha384}.json`,
+      `root.${sha512}.json`,
+      `targets.${sha256(root)}.json`,
+    ];
+
+    const answers = await Promise.all(files.map((file) => server.request('GET', at(file))));
+
+    expect(answers).toEqual(files.map(() => notFound()));
+  });
+
+  test.each(['9223372036854775808', '0'.repeat(30) + '9223372036854775808', '9'.repeat(100_000)])(
+    'for a version beyond int64',
+    async (digits) => {
+      expect(await server.request('GET', at(`${digits}.root.json`))).toEqual(
+        notFound(`,"detail":{"Func":"Atoi","Num":"${digits}","Err":{}}`),
+      );
+    },
+  );
+
+  test.each([
+    ['HEAD', at('root.json')],
+    ['HEAD', '/v2/'],
+    ['PUT', at('root.json')],
+    ['POST', at('root.json')],
+    ['DELETE', at('root.json')],
+    ['GET', at('')],
+    ['GET', at('root.json/')],
+    ['GET', '/v2'],
+    ['GET', '/'],
+  ])('by %s %s, without detail', async (method, path) => {
+    const expected = notFound('');
+    expect(await server.request(method, path)).toEqual(
+      method === 'HEAD' ? { ...expected, body: '' } : expected,
+    );
+    expect(expected.headers['content-length']).toBe('104');
+  });
+});
+
+test.each(['PATCH', 'OPTIONS', 'TRACE'])('%s is 405 with an empty body', async (method) => {
+  expect(await server.request(method, at('root.json'))).toEqual({
+    status: 405,
+    headers: { 'content-length': '0' },
+    body: '',
+  });
+});
+
+test.each(['GET', 'POST', 'PATCH', 'DELETE'])('%s of an unclean path is moved', async (method) => {
+  expect(await server.request(method, '/v2/a%2F%2Fb/_trust/tuf/root.json?x=1')).toEqual({
+    status: 301,
+    headers: { 'content-length': '0', location: '/v2/a/b/_trust/tuf/root.json?x=1' },
+    body: '',
+  });
+});
+
+test('a path with a line break is no page', async () => {
+  const nosniff = {
+    'content-type': 'text/plain; charset=utf-8',
+    'x-content-type-options': 'nosniff',
+  };
+  expect(await server.request('GET', '/v2/a%0Ab')).toEqual({
+    status: 404,
+    headers: { ...nosniff, 'content-length': '19' },
+    body: '404 page not found\n',
+  });
+});
+
+test('caching can be forbidden', async () => {
+  const { readModel, ...deps } = server.deps;
+  const caching = { current: 0, consistent: 0 };
+  const uncached = await startTestServer({ deps: { ...deps, readModel, caching } });
+
+  for (const file of ['root.json', '1.root.json', 'timestamp.json']) {
+    const { headers } = await uncached.request('GET', at(file));
+    expect(headers).toMatchObject({
+      'cache-control': 'max-age=0, no-cache, no-store',
+      pragma: 'no-cache',
+      'last-modified': 'Sun, 22 Nov 2026 10:28:37 UTC',
+    });
+  }
+  await uncached.close();
+});
+
+test('an expired timestamp is renewed when it is read', async () => {
+  const version = async (role: string) => {
+    const { body } = await server.request('GET', at(`${role}.json`));
+    return /"version":(\d+)/.exec(body)?.[1];
+  };
+  expect([await version('timestamp'), await version('snapshot')]).toEqual(['2', '2']);
+
+  now = new Date('2026-12-07T10:00:00Z');
+
+  expect([await version('timestamp'), await version('snapshot')]).toEqual(['3', '2']);
+  const { headers } = await server.request('GET', at('timestamp.json'));
+  expect(headers['last-modified']).toBe('Mon, 07 Dec 2026 10:00:00 UTC');
+  now = NOW;
+});
+
+test('GUN prefixes: others are not found, and may not publish', async () => {
+  const strict = await startTestServer({ deps: { gunPrefixes: ['a/', 'b/'] } });
+
+  expect(await strict.request('GET', at('root.json', 'ab'))).toEqual(notFound(''));
+  expect(await strict.request('GET', at('timestamp.key', 'A/b'))).toEqual(notFound(''));
+  expect(await strict.request('DELETE', at('', 'c'))).toEqual(notFound(''));
+  expect(await strict.request('GET', '/v2/c/_trust/changefeed')).toEqual(notFound(''));
+  expect(await strict.request('GET', at('root.json', 'a/b'))).toEqual(notFound());
+  expect(await strict.request('GET', '/v2/_trust/changefeed?records=1')).toMatchObject({
+    status: 200,
+  });
+  expect(await strict.request('POST', at('', 'ab'))).toMatchObject({
+    status: 400,
+    body: '{"errors":[{"code":"INVALID_GUN","message":"The server does not support actions on images of this name.","detail":"Require GUNs with prefix: [a/ b/]"}]}\n',
+  });
+  await strict.close();
+});
+
+test.each([
+  ['U+0000', 'a%00b'],
+  ['bytes that are no UTF-8', 'a%FFb'],
+])('a GUN with %s is stored nowhere', async (_what, gun) => {
+  expect(await server.request('GET', at('root.json', gun))).toEqual(notFound(''));
+  expect(await server.request('GET', at('timestamp.key', gun))).toEqual(notFound(''));
+  expect(await server.request('DELETE', at('', gun))).toEqual(notFound(''));
+  expect(await server.request('POST', at('', gun))).toMatchObject({
+    status: 400,
+    body: '{"errors":[{"code":"INVALID_GUN","message":"The server does not support actions on images of this name."}]}\n',
+  });
+});
