@@ -8,21 +8,28 @@ import { SetUpError } from './set-up-error.ts';
 const DOWNLOAD_FAILED = "Debian's packages cannot be downloaded (check the network)";
 const TOOLS = ['apt-get', 'apt-cache', 'dpkg'];
 
+interface Unpacking {
+  /** Of the folder below `.cache`. */
+  readonly name: string;
+  readonly packages: readonly string[];
+  /** A package whose shared libraries are wanted as well, for a small machine may lack them. */
+  readonly librariesOf?: string;
+  /** Called before anything is downloaded. */
+  readonly onFetch?: () => void;
+}
+
 /**
- * Downloads Debian packages and unpacks them into `.cache/<name>`, without root and without touching
- * what is installed: apt keeps its state in a temporary folder of ours. `librariesOf` names a package
- * whose shared libraries are fetched too, for a small machine may lack them. Returns the folder.
+ * Unpacks Debian packages into `.cache/<name>` unless that is there, and returns the folder. It needs
+ * no root and touches nothing that is installed: apt keeps its state in a temporary folder of ours.
  */
-export async function unpackDebianPackages(
-  name: string,
-  packages: readonly string[],
-  librariesOf?: string,
-): Promise<string> {
+export async function unpackDebianPackages(what: Unpacking): Promise<string> {
+  const { name, packages, librariesOf, onFetch } = what;
   const target = join(CACHE, name);
   if (existsSync(target)) return target;
   const missing = TOOLS.find((tool) => findOnPath(tool) === undefined);
   if (missing !== undefined) throw new SetUpError(`there is no ${missing} to fetch it with`);
 
+  onFetch?.();
   mkdirSync(CACHE, { recursive: true });
   const work = mkdtempSync(join(CACHE, `${name}-`));
   try {

@@ -11,7 +11,8 @@ export async function findNotaryClient(): Promise<string> {
   const installed = findOnPath('notary');
   if (installed !== undefined) return installed;
   try {
-    return join(await unpackDebianPackages('notary', ['notary']), 'usr', 'bin', 'notary');
+    const unpacked = await unpackDebianPackages({ name: 'notary', packages: ['notary'] });
+    return join(unpacked, 'usr', 'bin', 'notary');
   } catch (error) {
     if (!(error instanceof SetUpError)) throw error;
     throw new SetUpError(`no notary client is installed, and ${error.message}: install one`, {

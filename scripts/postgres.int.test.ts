@@ -68,6 +68,17 @@ describe('startPostgres', () => {
     expect(await query(next.url, 'select 1 as one')).toEqual([{ one: 1 }]);
   });
 
+  test('starts again after the server was killed', async () => {
+    const folder = newFolder();
+    const killed = await start(folder);
+    process.kill(killed.pid, 'SIGKILL');
+    await killed.ended;
+
+    const next = await start(folder);
+
+    expect(await query(next.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
   test('says how the server ended', async () => {
     const postgres = await start(newFolder());
 

@@ -56,7 +56,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     args,
     log,
     options: program.options,
-    isReady: () => isAccepting(directory),
+    isReady: () => isAccepting(directory, port),
   });
   return {
     ...server,
@@ -75,11 +75,14 @@ function serverArguments(directory: string, port: number, durable: boolean): str
   return ['-D', directory, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])];
 }
 
-/** The server says so itself, on the eighth line of its pid file; `pg_ctl -w` looks there as well. */
-function isAccepting(directory: string): boolean {
+/**
+ * The server says so itself, on line 8 of its pid file; `pg_ctl -w` looks there as well. The port on
+ * line 4 tells its file from that of a server that was killed.
+ */
+function isAccepting(directory: string, port: number): boolean {
   try {
     const lines = readFileSync(join(directory, 'postmaster.pid'), 'utf8').split('\n');
-    return lines[7]?.trim() === 'ready';
+    return lines[3] === String(port) && lines[7]?.trim() === 'ready';
   } catch {
     return false;
   }

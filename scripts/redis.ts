@@ -30,17 +30,18 @@ export interface RedisOptions {
 
 /**
  * A Redis or Valkey server program: the installed one, else the copy in `.cache/redis`, which is
- * fetched from Debian when it is not there. Throws `SetUpError`.
+ * fetched from Debian when it is not there, which `onFetch` is told. Throws `SetUpError`.
  */
-export async function findRedis(): Promise<RedisProgram> {
+export async function findRedis(onFetch: () => void = () => {}): Promise<RedisProgram> {
   const installed = findOnPath('redis-server') ?? findOnPath('valkey-server');
   if (installed !== undefined) return { command: installed, env: process.env };
   try {
-    const unpacked = await unpackDebianPackages(
-      'redis',
-      ['redis-server', 'redis-tools'],
-      'redis-tools',
-    );
+    const unpacked = await unpackDebianPackages({
+      name: 'redis',
+      packages: ['redis-server', 'redis-tools'],
+      librariesOf: 'redis-tools',
+      onFetch,
+    });
     const processor = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
     const libraries = join(unpacked, 'usr', 'lib', `${processor}-linux-gnu`);
     return {

@@ -48,7 +48,8 @@ try {
   await start();
   await Promise.race([signalled.promise, ...accidents.map(raise)]);
 } catch (error) {
-  if (!(error instanceof Interrupted)) {
+  // A Ctrl-C also ends what we run meanwhile; that it failed is then no news.
+  if (signal === undefined) {
     console.error(error instanceof SetUpError ? `npm start: ${error.message}` : error);
     process.exitCode = 1;
   }
@@ -108,7 +109,7 @@ async function redis(): Promise<string> {
   const configured = process.env['REDIS_URL'];
   if (configured !== undefined) return configured;
   const log = join(LOGS, 'redis.log');
-  const program = await findRedis();
+  const program = await findRedis(() => process.stdout.write(' fetching it from Debian …'));
   const server = await startRedis({ program, directory: join(DATA, 'redis'), log, durable: true });
   undo.push(() => server.stop());
   accidents.push(server.ended.then((how) => `Redis ended (${how}); its log is ${log}`));
@@ -174,12 +175,20 @@ function isHealthy(): Promise<boolean> {
   });
 }
 
-/** Nx puts the name of the app before each of its lines. */
+/** The last line of an app's log, on one line. Nx puts the name of the app before each. */
 function lastWords(app: string): string {
   const lines = readFileSync(APPS_LOG, 'utf8').split('\n');
   const own = lines.filter((line) => line.startsWith(`${app}: `) && !line.includes('keep-running'));
-  const last = own.at(-1)?.slice(app.length + 2) ?? '';
-  return /"msg":"((?:[^"\\]|\\.)*)"/.exec(last)?.[1] ?? last;
+  const last = own.at(-1)?.slice(app.length + 2) ?? 'it said nothing';
+  return messageOf(last).replaceAll(/\s+/g, ' ');
+}
+
+function messageOf(line: string): string {
+  try {
+    return (JSON.parse(line) as { msg?: string }).msg ?? line;
+  } catch {
+    return line;
+  }
 }
 
 async function raise(accident: Promise<string>): Promise<never> {
