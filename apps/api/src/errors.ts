@@ -1,6 +1,7 @@
 import { isDatabaseTrouble } from '@scrivener/runtime';
 import { SigningError, type SigningErrorCode } from '@scrivener/signing';
 import { TufError, type TufErrorCode } from '@scrivener/tuf';
+import { jsonText } from './json-text.ts';
 
 /** What `detail` may hold: anything JSON can say. */
 export type Detail =
@@ -128,12 +129,7 @@ const signingAnswers = {
 
 /** WIRE §2.2: exactly one error, members in this order, `<`, `>` and `&` escaped, a final newline. */
 function errorDocument(code: NotaryCode, message: string, detail: Detail | undefined): string {
-  const json = JSON.stringify({ errors: [{ code, message, detail }] });
-  return `${json.replace(/[<>&\u2028\u2029]/g, unicodeEscape)}\n`;
-}
-
-function unicodeEscape(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return `${jsonText({ errors: [{ code, message, detail }] })}\n`;
 }
 
 function shownDetail(detail: Detail | undefined): string {

@@ -117,6 +117,12 @@ describe('over plain HTTP', () => {
     });
   });
 
+  test('what comes behind a request does not spoil its answer', async () => {
+    const answer = await server.raw('DELETE /v2/a/_trust/tuf/ HTTP/1.1\r\nHost: a\r\n\r\ngarbage');
+
+    expect(answer.match(/HTTP\/1\.1 .*/g)).toEqual(['HTTP/1.1 200 OK']);
+  });
+
   test('an answer has these headers and no others', async () => {
     const answer = await server.raw('GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.0\r\n\r\n');
 

@@ -148,7 +148,13 @@ function respond(res: ServerResponse, status: number, text: string): void {
 /** Answers what could not be read as HTTP, or not in time. Nothing else is heard on that connection. */
 function answerUnreadable(error: Error, socket: Duplex, res: ServerResponse | undefined): void {
   const code = 'code' in error ? error.code : undefined;
-  if (!socket.writable || code === 'ECONNRESET' || res?.headersSent) {
+  if (!socket.writable || code === 'ECONNRESET') {
+    socket.destroy();
+  } else if (res?.req.complete) {
+    // That request is not to blame for what came behind it.
+    if (!res.headersSent) res.setHeader('Connection', 'close');
+    res.once('close', () => socket.destroy());
+  } else if (res?.headersSent) {
     socket.destroy();
   } else if (res !== undefined) {
     // The head of this request was fine: its body is what broke off.

@@ -1,6 +1,7 @@
 import type { Change, ReadModel } from '@scrivener/read-model';
 import { answer, TEXT } from '../answer.ts';
 import { NotaryError } from '../errors.ts';
+import { jsonText } from '../json-text.ts';
 import type { Handler } from './route.ts';
 
 /** `GET …/_trust/changefeed?records=N[&change_id=ID]`, of one repository or of all (WIRE §11). */
@@ -70,9 +71,9 @@ function unescaped(text: string): string | undefined {
 /** Members in this order, ids as strings, no newline (WIRE §11). */
 function rendered(changes: readonly Change[]): string {
   const records = changes.map(({ id, createdAt, gun, version, sha256, category }) => {
-    // A version is an int64, which JSON.stringify cannot write.
-    const before = JSON.stringify({ ID: String(id), CreatedAt: rfc3339(createdAt), GUN: gun });
-    const after = JSON.stringify({ SHA256: sha256, Category: category });
+    // A version is an int64, which JSON.stringify refuses.
+    const before = jsonText({ ID: String(id), CreatedAt: rfc3339(createdAt), GUN: gun });
+    const after = jsonText({ SHA256: sha256, Category: category });
     return `${before.slice(0, -1)},"Version":${version},${after.slice(1)}`;
   });
   return `{"count":${records.length},"records":[${records.join(',')}]}`;

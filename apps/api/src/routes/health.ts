@@ -1,4 +1,5 @@
 import { answer, JSON_TEXT } from '../answer.ts';
+import { jsonText } from '../json-text.ts';
 import type { Handler } from './route.ts';
 
 /** `GET /_notary_server/health`: 200 `{}`, or 503 and what is wrong by the name of its check. */
@@ -8,6 +9,6 @@ export function getHealth(
   return async (_route, { res }) => {
     const wrong = await health();
     const status = Object.keys(wrong).length === 0 ? 200 : 503;
-    answer(res, status, { 'Content-Type': JSON_TEXT }, JSON.stringify(wrong));
+    answer(res, status, { 'Content-Type': JSON_TEXT }, jsonText(wrong));
   };
 }
