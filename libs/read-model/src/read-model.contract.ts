@@ -112,6 +112,14 @@ export function readModelContract(make: () => Promise<TestReadModel>): void {
       },
     );
 
+    test('are not found under their checksum in upper case', async () => {
+      const { metafiles } = await tell.publish(start);
+      await projectAll();
+
+      const sha256 = metafiles[0]?.sha256.toUpperCase() as Sha256;
+      expect(await readModel.byChecksum(gun, 'targets', sha256)).toBeUndefined();
+    });
+
     test('are not found under the checksum of another role', async () => {
       const { metafiles } = await tell.publish(start);
       await projectAll();

@@ -11,6 +11,9 @@ import { listen, type Listener } from './listen.ts';
 /** NOTIFY after every append; the payload is the position. */
 const CHANNEL = 'scrivener_appended';
 
+/** How long an unused connection is kept, in milliseconds: new ones cost more than a publish. */
+const IDLE = 60_000;
+
 export interface PostgresOptions {
   /** Connections at most; 10 where absent. */
   readonly poolSize?: number;
@@ -30,7 +33,7 @@ export async function postgresEventStore(
     clientUrl: url,
     entities: [StoredFile],
     ensureDatabase: false, // that would connect at once
-    pool: { max: poolSize },
+    pool: { max: poolSize, idleTimeoutMillis: IDLE },
     driverOptions: {
       application_name: 'scrivener events',
       connectionTimeoutMillis: timeoutMs,
@@ -105,23 +108,27 @@ async function insert(pool: Pool, head: StreamHead, draft: Draft): Promise<numbe
     bytea(hash),
     bytea(head.hash),
   ];
-  const rows: string[] = [];
+  const fileRows: string[] = [];
   for (const [sha256, bytes] of files) {
     values.push(bytea(sha256), bytes);
-    rows.push(`($${values.length - 1}::bytea, $${values.length}::bytea)`);
+    fileRows.push(`($${values.length - 1}::bytea, $${values.length}::bytea)`);
   }
+  const client = await pool.connect();
+  let lost = false;
   try {
-    const result = await pool.query<{ position: string }>({
+    const { rows } = await client.query<{ position: string }>({
       // prepared once a connection, unless it is a shape that hardly comes twice
       ...(files.size <= 8 && { name: `append with ${files.size} files` }),
-      text: appendSql(rows),
+      text: appendSql(fileRows),
       values,
     });
-    const position = result.rows[0]?.position;
-    return position === undefined ? undefined : Number(position);
+    return rows[0] && Number(rows[0].position);
   } catch (error) {
-    if (isUniqueViolation(error)) return undefined;
+    if (isUniqueViolation(error)) return undefined; // lost a race; the connection is as good as before
+    lost = true;
     throw error;
+  } finally {
+    client.release(lost);
   }
 }
 

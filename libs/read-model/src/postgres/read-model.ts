@@ -14,6 +14,9 @@ import { replay } from './replay.ts';
 /** Behind NOTIFY, for as long as somebody waits: how often the checkpoint is read, in milliseconds. */
 const POLL = 100;
 
+/** How long an unused connection is kept, in milliseconds: new ones cost more than a GET. */
+const IDLE = 60_000;
+
 export interface PostgresOptions {
   /** Connections at most; 10 where absent. */
   readonly poolSize?: number;
@@ -33,7 +36,7 @@ export async function postgresReadModel(
     clientUrl: url,
     entities: [ChangefeedEntry],
     ensureDatabase: false, // that would connect at once
-    pool: { max: poolSize },
+    pool: { max: poolSize, idleTimeoutMillis: IDLE },
     driverOptions: {
       application_name: 'scrivener read model',
       connectionTimeoutMillis: timeoutMs,
@@ -163,8 +166,10 @@ function withVersion(gun: Gun, role: RoleName, version: bigint): Statement | und
 }
 
 function withChecksum(gun: Gun, role: RoleName, sha256: Sha256): Statement | undefined {
-  if (!isText(role)) return undefined;
-  const values = [gunDigest(gun), role, bytea(sha256)];
+  const digest = bytea(sha256);
+  // only lower-case digits find anything (WIRE §3), and to Postgres they are all the same
+  if (!isText(role) || digest.toString('hex') !== sha256) return undefined;
+  const values = [gunDigest(gun), role, digest];
   return { name: 'file by checksum', text: BY_CHECKSUM, values };
 }
 
