@@ -1,5 +1,5 @@
 import { Refusal } from './errors.ts';
-import { JsonNumber, type Json } from './json.ts';
+import { JsonNumber, type Json, type JsonObject } from './json.ts';
 
 /** A container whose opening bracket is written. */
 interface Level {
@@ -47,36 +47,21 @@ export function canonicalJson(value: Json): string {
 
 function container(value: Json): Level | undefined {
   if (value instanceof Map) {
-    const members = [...(value as ReadonlyMap<string, Json>)].sort(byName);
-    return {
-      names: members.map(([name]) => name),
-      values: members.map(([, member]) => member),
-      next: 0,
-    };
+    const object = value as JsonObject;
+    const names = sortedNames(object);
+    return { names, values: names.map((name) => object.get(name) ?? null), next: 0 };
   }
   return Array.isArray(value)
     ? { names: undefined, values: value as readonly Json[], next: 0 }
     : undefined;
 }
 
-function byName([a]: readonly [string, Json], [b]: readonly [string, Json]): number {
-  return compareUtf8(a, b);
-}
-
-/** The order of the UTF-8 bytes, which is that of code points: UTF-16 puts U+FFFD after U+10000. */
-function compareUtf8(a: string, b: string): number {
-  const length = Math.min(a.length, b.length);
-  for (let at = 0; at < length; at++) {
-    const left = a.charCodeAt(at);
-    const right = b.charCodeAt(at);
-    if (left !== right) return rank(left) - rank(right);
-  }
-  return a.length - b.length;
-}
-
-/** Lifts surrogates above all other UTF-16 units. */
-function rank(unit: number): number {
-  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
+/** In the order of their UTF-8 bytes, which only surrogates have otherwise in UTF-16. */
+export function sortedNames(object: ReadonlyMap<string, unknown>): string[] {
+  const names = [...object.keys()];
+  return names.some((name) => /[\ud800-\udfff]/.test(name))
+    ? names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+    : names.sort();
 }
 
 function scalar(value: Json): string {

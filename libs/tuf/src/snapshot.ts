@@ -2,7 +2,7 @@ import * as go from './decoder.ts';
 import { envelopeOf } from './envelope.ts';
 import { Refusal } from './errors.ts';
 import { DIGEST_BYTES, decodedFiles, digest, renderFileMeta, type FileMeta } from './file-meta.ts';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson, sortedNames } from './canonical-json.ts';
 import type { Metafile } from './metafile.ts';
 import { topLevelSigners, type Root } from './root.ts';
 import {
@@ -71,16 +71,12 @@ function checkHashes(role: string, bytes: Uint8Array, listed: FileMeta | undefin
 
 /** The signed part of a snapshot, in canonical order (WIRE §7.3). `expires` is RFC 3339. */
 export function renderSnapshot(version: bigint, expires: string, meta: SnapshotMeta): string {
-  const names = sortedNames(meta);
-  const entries = names.map((name) => {
-    const listed = meta.get(name);
-    return listed === undefined ? '' : `${canonicalJson(name)}:${renderFileMeta(listed)}`;
+  const entries = sortedNames(meta).flatMap((role) => {
+    const listed = meta.get(role);
+    return listed === undefined ? [] : [`${canonicalJson(role)}:${renderFileMeta(listed)}`];
   });
-  return `{"_type":"Snapshot","expires":${canonicalJson(expires)},"meta":{${entries.join(',')}},"version":${version}}`;
-}
-
-function sortedNames(meta: SnapshotMeta): string[] {
-  return [...meta.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const head = `"_type":"Snapshot","expires":${canonicalJson(expires)}`;
+  return `{${head},"meta":{${entries.join(',')}},"version":${version}}`;
 }
 
 function roleFile(metafile: Metafile): RoleFile {

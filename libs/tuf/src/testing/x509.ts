@@ -39,7 +39,7 @@ export interface CertificateFields {
   /** DER of the key. */
   readonly subjectPublicKeyInfo: Uint8Array;
   /** `cA` of the basic constraints; undefined leaves the extension out. */
-  readonly ca?: boolean;
+  readonly ca?: boolean | undefined;
   /** Bits of the key usage, e.g. `06` for certificates and revocation lists. */
   readonly keyUsage?: number;
   readonly signatureAlgorithm: keyof typeof SIGNATURE_ALGORITHMS;
