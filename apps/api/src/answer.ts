@@ -30,7 +30,7 @@ export function answer(
   headers: Readonly<Record<string, string>>,
   body: string | Uint8Array = '',
 ): void {
-  res.end(writeHead(res, status, headers, body));
+  res.end(setHead(res, status, headers, body));
 }
 
 /**
@@ -44,7 +44,7 @@ export async function answerEarly(
   headers: Readonly<Record<string, string>>,
   body: string,
 ): Promise<void> {
-  res.write(writeHead(res, status, { ...headers, Connection: 'close' }, body));
+  res.write(setHead(res, status, { ...headers, Connection: 'close' }, body));
   await restOf(res.req);
   res.end();
 }
@@ -69,7 +69,7 @@ async function restOf(req: IncomingMessage): Promise<void> {
   await over;
 }
 
-function writeHead(
+function setHead(
   res: Reply,
   status: number,
   headers: Readonly<Record<string, string>>,
@@ -79,6 +79,8 @@ function writeHead(
   res.locals.written = res.req.method === 'HEAD' ? 0 : bytes.byteLength;
   // Over HTTP/1.1 a connection persists without a word; Node would add two headers about it.
   if (res.req.httpVersion !== '1.0' && !res.hasHeader('Connection')) res.removeHeader('Connection');
-  res.writeHead(status, { ...headers, 'Content-Length': bytes.byteLength });
+  res.statusCode = status;
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+  res.setHeader('Content-Length', bytes.byteLength);
   return bytes;
 }

@@ -216,10 +216,12 @@ function parseStorage({ backend, db_url: databaseUrl }: Settings['storage']): Co
 }
 
 const LONGEST_AGE = 31_536_000;
+const digits = z.string().regex(/^\d+$/).transform(Number);
+const maxAge = z.union([z.number(), digits]).pipe(z.int().min(0).max(LONGEST_AGE));
 
 function parseMaxAge(given: unknown, byDefault: number): number {
   if (given === undefined || given === null || given === '') return byDefault;
-  const age = z.coerce.number().int().min(0).max(LONGEST_AGE).safeParse(given);
+  const age = maxAge.safeParse(given);
   if (!age.success) {
     throw new ConfigError(`must specify a cache-control max-age between 0 and ${LONGEST_AGE}`);
   }

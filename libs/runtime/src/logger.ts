@@ -1,4 +1,4 @@
-import { pino, type Logger } from 'pino';
+import { pino, type DestinationStream, type Logger } from 'pino';
 import { z } from 'zod';
 
 export type { Logger } from 'pino';
@@ -12,8 +12,14 @@ export const logLevel = z
 
 export type LogLevel = z.output<typeof logLevel>;
 
-/** One JSON object per line on stderr: `level`, `msg`, `time` and what else is known (WIRE §15). */
-export function createLogger(level: LogLevel): Logger {
+/**
+ * One JSON object per line: `level`, `msg`, `time` and what else is known (WIRE §15). On stderr where
+ * no other destination is given.
+ */
+export function createLogger(
+  level: LogLevel,
+  destination: DestinationStream = pino.destination({ dest: 2, sync: true }),
+): Logger {
   return pino(
     {
       level,
@@ -21,6 +27,6 @@ export function createLogger(level: LogLevel): Logger {
       timestamp: () => `,"time":"${new Date().toISOString().replace(/\.\d+Z$/, 'Z')}"`,
       formatters: { level: (label) => ({ level: label === 'warn' ? 'warning' : label }) },
     },
-    pino.destination({ dest: 2, sync: true }),
+    destination,
   );
 }

@@ -4,18 +4,25 @@ import { firstPublish, gunOf, post } from '../testing/client.ts';
 import { startTestServer, type TestServer } from '../testing/server.ts';
 
 const FEED = '/v2/_trust/changefeed';
+const nothing = () => Promise.resolve(undefined);
 
 describe('the question', () => {
   let server: TestServer;
   let asked: ChangesQuery | undefined;
   beforeAll(async () => {
-    const nothing = () => Promise.resolve(undefined);
-    const changes = async (query: ChangesQuery) => {
-      asked = query;
-      return [];
-    };
-    const readModel = { current: nothing, byVersion: nothing, byChecksum: nothing, changes };
-    server = await startTestServer({ deps: { readModel } });
+    server = await startTestServer({
+      deps: {
+        readModel: {
+          current: nothing,
+          byVersion: nothing,
+          byChecksum: nothing,
+          changes: async (query) => {
+            asked = query;
+            return [];
+          },
+        },
+      },
+    });
   });
   afterAll(() => server.close());
 

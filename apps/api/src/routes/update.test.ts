@@ -29,12 +29,22 @@ const invalidRole = (detail: string) =>
 const invalidUpdate = (detail = '') =>
   `{"code":"INVALID_UPDATE","message":"Update sent by the client is invalid."${detail}}`;
 
+const part = (disposition: string, content = '{}', more = '') =>
+  `--b\r\nContent-Disposition: ${disposition}\r\n${more}\r\n${content}\r\n`;
+
+const detail = (name: string, error: string) => `,"detail":{"Name":"${name}","Error":${error}}`;
+
 describe('the form', () => {
   let server: TestServer;
   let published: PublishCommand[] = [];
   beforeAll(async () => {
-    const publish = async (command: PublishCommand) => void published.push(command);
-    server = await startTestServer({ deps: { publish } });
+    server = await startTestServer({
+      deps: {
+        publish: async (command) => {
+          published.push(command);
+        },
+      },
+    });
   });
   afterAll(() => server.close());
   beforeEach(() => {
@@ -43,8 +53,6 @@ describe('the form', () => {
 
   const send = (body: string, contentType = 'multipart/form-data; boundary=b') =>
     server.request('POST', PATH, { headers: { 'Content-Type': contentType }, body });
-  const part = (disposition: string, content = '{}', more = '') =>
-    `--b\r\nContent-Disposition: ${disposition}\r\n${more}\r\n${content}\r\n`;
   const files = () =>
     published.flatMap(({ upload }) =>
       upload.map(({ role, bytes }) => [role, Buffer.from(bytes).toString()]),
@@ -191,13 +199,17 @@ describe('a use case that throws', () => {
   let server: TestServer;
   let thrown: unknown;
   beforeAll(async () => {
-    const publish = () => Promise.reject(thrown);
-    server = await startTestServer({ deps: { publish } });
+    server = await startTestServer({
+      deps: {
+        publish: async () => {
+          throw thrown;
+        },
+      },
+    });
   });
   afterAll(() => server.close());
 
   const empty = { headers: { 'Content-Type': 'multipart/form-data; boundary=b' }, body: '--b--' };
-  const detail = (name: string, error: string) => `,"detail":{"Name":"${name}","Error":${error}}`;
 
   test.each<[TufErrorCode, string]>([
     ['MALFORMED_JSON', MALFORMED_JSON],
