@@ -1,0 +1,159 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { canonicalJson } from './canonical-json.ts';
+import { decodeBase64, encodeBase64 } from './base64.ts';
+import { parseMetafile } from './envelope.ts';
+import { TufError } from './errors.ts';
+import { readJson } from './json.ts';
+import { serverKey } from './server-key.ts';
+import { createPublisher, type Part } from './testing/publisher.ts';
+import { Repository } from './testing/repository.ts';
+import { gun, now, ownerOf } from './testing/scenario.ts';
+
+/** Whether `attempt` succeeds. What fails must fail as a `TufError`: all else is thrown on. */
+function accepts(attempt: () => unknown): boolean {
+  try {
+    attempt();
+    return true;
+  } catch (error) {
+    if (error instanceof TufError) return false;
+    throw error;
+  }
+}
+
+/** Text that has the look of metadata, and mistakes in it. */
+const almostMetadata = fc
+  .array(
+    fc.oneof(
+      fc.constantFrom('{', '}', '[', ']', ',', ':', '"', '\\', 'null', '1e9', '-', ' ', '\n', '\0'),
+      fc.constantFrom('"signed"', '"signatures"', '"version"', '"expires"', '"sig"', '"_type"'),
+      fc.string({ maxLength: 3 }),
+    ),
+    { maxLength: 30 },
+  )
+  .map((pieces) => new TextEncoder().encode(pieces.join('')));
+
+describe('parsing', () => {
+  test.each([
+    ['any bytes', fc.uint8Array({ maxLength: 200 })],
+    ['almost metadata', almostMetadata],
+  ])('%s is read or refused as MALFORMED_JSON, and nothing else', (_, bytes) => {
+    fc.assert(
+      fc.property(bytes, (bytes) => {
+        expect(accepts(() => parseMetafile('targets', bytes))).toBeTypeOf('boolean');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('reads what JSON.parse reads', () => {
+    fc.assert(
+      fc.property(fc.json(), (text) => {
+        const { value } = readJson(text);
+        expect(toPlain(value)).toEqual(JSON.parse(text));
+      }),
+    );
+  });
+
+  test('base64 is what Node writes, and is read again', () => {
+    fc.assert(
+      fc.property(fc.uint8Array(), (bytes) => {
+        expect(decodeBase64(encodeBase64(bytes))).toEqual(Buffer.from(bytes));
+      }),
+    );
+  });
+});
+
+function toPlain(value: unknown): unknown {
+  if (value instanceof Map) {
+    const plain: Record<string, unknown> = {};
+    for (const [name, member] of value as Map<string, unknown>) {
+      Object.defineProperty(plain, name, { value: toPlain(member), enumerable: true });
+    }
+    return plain;
+  }
+  if (Array.isArray(value)) return value.map(toPlain);
+  return typeof value === 'object' && value !== null && 'literal' in value
+    ? Number(value.literal)
+    : value;
+}
+
+describe('an update', () => {
+  const path = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 });
+  const files = fc.dictionary(
+    path.filter((each) => each !== '__proto__'),
+    fc.string(),
+    {
+      maxKeys: 5,
+    },
+  );
+
+  test('that the owner signs is accepted, whatever the targets are called', () => {
+    fc.assert(
+      fc.property(files, fc.boolean(), (files, snapshot) => {
+        const repository = new Repository(gun, now);
+        const owner = ownerOf(repository, { snapshot });
+        const parts = [owner.root(), owner.targets(files)];
+        repository.publish(...parts, ...(snapshot ? [] : [owner.snapshot()]));
+        expect(repository.versions()).toEqual({ root: 1, targets: 1, snapshot: 1, timestamp: 1 });
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('with any byte of a file changed is refused, or says the same', () => {
+    const repository = new Repository(gun, now);
+    const owner = ownerOf(repository, { snapshot: false });
+    const parts = [owner.root(), owner.targets({ a: 'x' }), owner.snapshot()];
+    const where = fc.tuple(
+      fc.nat({ max: parts.length - 1 }),
+      fc.nat(),
+      fc.integer({ min: 1, max: 255 }),
+    );
+
+    fc.assert(
+      fc.property(where, ([index, at, bits]) => {
+        const changed = parts.map((part, each) =>
+          each === index ? flipped(part, at, bits) : part,
+        );
+        const before = parts[index];
+        const after = changed[index];
+        const accepted = accepts(() => repository.verify(...changed));
+        expect(accepted && before && after ? signedText(after) : undefined).toBe(
+          accepted && before ? signedText(before) : undefined,
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('signed by another owner is refused', () => {
+    fc.assert(
+      fc.property(fc.string(), (seed) => {
+        const repository = new Repository(gun, now);
+        const owner = ownerOf(repository, { snapshot: true });
+        repository.publish(owner.root(), owner.targets());
+        const { publicKey } = serverKey('ed25519', Buffer.alloc(32, 1));
+        const thief = createPublisher(gun, {
+          serverKeys: { timestamp: publicKey },
+          seed: `${seed}!`,
+          now,
+        });
+        thief.targets();
+        expect(accepts(() => repository.verify(thief.targets()))).toBe(false);
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+function flipped({ role, bytes }: Part, at: number, bits: number): Part {
+  const changed = Uint8Array.from(bytes);
+  const index = at % changed.length;
+  changed[index] = (changed[index] ?? 0) ^ bits;
+  return { role, bytes: changed };
+}
+
+function signedText({ role, bytes }: Part): string {
+  return canonicalJson(parseMetafile(role, bytes).envelope.signed ?? null);
+}
