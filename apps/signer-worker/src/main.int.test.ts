@@ -131,7 +131,7 @@ describe('a worker process', () => {
     await expect(askKey(asker)).resolves.toBeDefined();
   });
 
-  test('can be stopped while it waits', async () => {
+  test('can be stopped while it waits for its database', async () => {
     const { start } = corner();
     const worker = start({ NOTARY_SIGNER_STORAGE_DB_URL: 'postgres://nobody@127.0.0.1:1/none' });
     await worker.said('waiting for the database');
@@ -139,6 +139,21 @@ describe('a worker process', () => {
     worker.signal('SIGTERM');
 
     expect(await worker.ended).toBe(0);
+  });
+
+  test('can be stopped while it waits for Redis, of which it complains once', async () => {
+    const { start } = corner();
+    const worker = start({ NOTARY_SIGNER_QUEUE_PORT: '1' });
+    await worker.said('trouble with the queue');
+    await delay(1_500);
+    const begin = performance.now();
+
+    worker.signal('SIGTERM');
+
+    expect(await worker.ended).toBe(0);
+    expect(performance.now() - begin).toBeLessThan(3_000);
+    expect(worker.log.filter((line) => line.includes('trouble'))).toHaveLength(1);
+    expect(worker.log.join('\n')).not.toContain('fatal');
   });
 
   test('loses its database and goes on when that is back', async () => {

@@ -17,13 +17,13 @@ import { createSealer, SealError } from './seal.ts';
 /** Pause between looks at a database that has no tables yet, in milliseconds. */
 const TABLES_PAUSE = 500;
 
-async function main(): Promise<void> {
+/** Runs until `stopping` is aborted, by SIGTERM or SIGINT. */
+async function main(stopping: AbortController): Promise<void> {
   const { config: file } = parseArguments(process.argv.slice(2));
   const config = readWorkerConfig(file, process.env);
   const logger = createLogger(config.logLevel);
   const keys = openKeyStore(config);
 
-  const stopping = new AbortController();
   let served: ServedSigner | undefined;
   drainOnSignal(logger, async () => {
     stopping.abort();
@@ -80,14 +80,15 @@ async function untilUsable(
   }
 }
 
-main().catch((error: unknown) => {
-  if (error instanceof Error && error.name === 'AbortError') return; // told to stop while waiting
-  const expected = error instanceof ConfigError || error instanceof SealError;
+const stopping = new AbortController();
+main(stopping).catch((error: unknown) => {
+  if (stopping.signal.aborted) return; // told to stop while it waited; the drain ends the process
   if (error instanceof UsageError) {
     process.stderr.write(`${error.message}\nusage: notary-signer [-config FILE]\n`);
     process.exit(2);
   }
   const logger = createLogger('fatal');
+  const expected = error instanceof ConfigError || error instanceof SealError;
   if (expected) logger.fatal(error.message);
   else logger.fatal({ err: error }, 'cannot start');
   process.exit(1);

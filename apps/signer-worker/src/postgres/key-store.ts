@@ -39,7 +39,7 @@ interface Held {
 const CONNECT_TIMEOUT = 2_000;
 const STATEMENT_TIMEOUT = 2_000;
 
-const algorithm = z.enum(['ed25519', 'ecdsa']);
+const keyAlgorithm = z.enum(['ed25519', 'ecdsa']);
 
 /** Keys in the signer's own database, sealed. */
 export class PostgresKeyStore implements KeyStore {
@@ -100,7 +100,7 @@ export class PostgresKeyStore implements KeyStore {
       });
       await em.insert(PendingKey, { gun, role, algorithm, keyId: key.keyid });
     };
-    return this.#query((em) =>
+    const added = await this.#query((em) =>
       em.transactional(add).then(
         () => true,
         (error: unknown) => {
@@ -109,6 +109,9 @@ export class PostgresKeyStore implements KeyStore {
         },
       ),
     );
+    // The first publish of a repository follows soon, and spares itself the unsealing.
+    if (added) this.#cache.set(key.keyid, { gun, role, key, used: false });
+    return added;
   }
 
   async find(gun: Gun, role: ServerRole, keyid: KeyId): Promise<ServerPrivateKey | undefined> {
@@ -134,7 +137,7 @@ export class PostgresKeyStore implements KeyStore {
     const row = await this.#query((em) => em.findOne(PrivateKey, { keyId: keyid }));
     if (row === null) return undefined;
     const privateKey = await this.#sealer.unseal({ alias: row.passphraseAlias, jwe: row.private });
-    const key = importServerKey(algorithm.parse(row.algorithm), privateKey);
+    const key = importServerKey(keyAlgorithm.parse(row.algorithm), privateKey);
     if (key.keyid !== keyid) {
       throw new SealError('SEAL_BROKEN', `what is sealed as key ${keyid} is another key`);
     }

@@ -32,9 +32,9 @@ const CLOSE_TIME = 500;
  * The answers that workers give, by job id. The answer is taken from the event itself: a finished
  * job is gone from Redis at once, and whoever looks for it afterwards may find nothing.
  *
- * Reading starts a little before Redis' present time and goes on from the last event read, also across lost
- * connections, so that nothing said after `listen` was registered is missed. What Redis itself
- * forgets (a restart) is lost: who waits has to ask again.
+ * Reading starts a little before Redis' present time and goes on from the last event read, also
+ * across lost connections, so that nothing said after `listen` was registered is missed. What Redis
+ * itself forgets (a restart) is lost: who waits has to ask again.
  */
 export class Answers {
   readonly #source: AnswersOptions;

@@ -18,6 +18,7 @@ import {
 import { SigningError, type CreateKeyRequest, type Signer } from '../signer.ts';
 import { Answers, type Outcome } from './answers.ts';
 import type { RedisConnection } from './redis-options.ts';
+import { withoutRepeats } from './without-repeats.ts';
 
 export interface QueueSignerOptions {
   readonly redis: RedisConnection;
@@ -25,7 +26,7 @@ export interface QueueSignerOptions {
   readonly prefix?: string | undefined;
   /** How long one question may take in all, in milliseconds; 8 s if not said. */
   readonly deadline?: number;
-  /** Told of connection trouble, which is otherwise dealt with in silence. */
+  /** Told once of each connection trouble, which is otherwise dealt with in silence. */
   readonly onError?: (error: Error) => void;
 }
 
@@ -81,6 +82,7 @@ class BullmqSigner implements QueueSigner {
     onError = () => {},
   }: QueueSignerOptions) {
     this.#deadline = deadline;
+    const tell = withoutRepeats(onError);
     // Commands fail at once while Redis is away. Were they kept, a thousand questions that nobody
     // waits for any longer would be put the moment it is back.
     this.#redis = new Redis({
@@ -90,15 +92,15 @@ class BullmqSigner implements QueueSigner {
       maxRetriesPerRequest: 0,
       commandTimeout: COMMAND_TIMEOUT,
     });
-    this.#redis.on('error', onError);
+    this.#redis.on('error', tell);
     this.#queue = new Queue(SIGNING_QUEUE, {
       connection: this.#redis,
       prefix,
       skipVersionCheck: true, // a check that fails once would fail this queue for good
       defaultJobOptions: JOB_OPTIONS,
     });
-    this.#queue.on('error', onError);
-    this.#answers = new Answers({ clock: this.#redis, connection: redis, prefix, onError });
+    this.#queue.on('error', tell);
+    this.#answers = new Answers({ clock: this.#redis, connection: redis, prefix, onError: tell });
   }
 
   async createKey(request: CreateKeyRequest): Promise<PublicKey> {

@@ -12,6 +12,7 @@ import {
 } from '../jobs.ts';
 import { SigningError, type Signer } from '../signer.ts';
 import type { RedisConnection } from './redis-options.ts';
+import { withoutRepeats } from './without-repeats.ts';
 
 export interface ServeOptions {
   /** Who does the work. */
@@ -26,9 +27,9 @@ export interface ServeOptions {
 }
 
 export interface ServedSigner {
-  /** Resolves when jobs are being taken for the first time. */
+  /** Resolves when jobs are being taken for the first time; rejects if closed before. */
   ready(): Promise<void>;
-  /** Finishes the jobs at hand and takes no more; gives up after 6 s, e.g. where Redis is gone. */
+  /** Finishes the jobs at hand and takes no more; within 6 s, and at once where Redis is gone. */
   close(): Promise<void>;
 }
 
@@ -41,6 +42,8 @@ const STALLED_INTERVAL = 1_000;
 /** A job that lasts longer has failed, and may be tried again. In milliseconds. */
 const JOB_TIME_LIMIT = 5_000;
 const CLOSE_LIMIT = JOB_TIME_LIMIT + 1_000;
+/** Without Redis no job can be finished, and BullMQ's own close would wait for it. */
+const CLOSE_LIMIT_WITHOUT_REDIS = 250;
 
 /** Takes jobs from the queue for a signer, until closed. Starts whether Redis is there or not. */
 export function serveSigner({
@@ -74,21 +77,34 @@ export function serveSigner({
       skipVersionCheck: true, // a check that fails once would fail this worker for good
     },
   );
-  worker.on('error', (error) => onError(error));
+  worker.on(
+    'error',
+    withoutRepeats((error) => onError(error)),
+  );
+  let connected = false;
+  worker.getBackend().on('ready', () => {
+    connected = true;
+  });
+  worker.on('ioredis:close', () => {
+    connected = false;
+  });
   return {
     ready: async () => {
       await worker.waitUntilReady();
     },
-    close: () => closeWorker(worker),
+    close: () => closeWorker(worker, connected ? CLOSE_LIMIT : CLOSE_LIMIT_WITHOUT_REDIS),
   };
 }
 
-async function closeWorker(worker: Worker<unknown, SignResult | CreateKeyResult>): Promise<void> {
-  const limit = new AbortController();
+async function closeWorker(
+  worker: Worker<unknown, SignResult | CreateKeyResult>,
+  limit: number,
+): Promise<void> {
+  const over = new AbortController();
   const closed = worker.close().then(() => true);
-  const late = delay(CLOSE_LIMIT, false, { signal: limit.signal });
+  const late = delay(limit, false, { signal: over.signal });
   const tidy = await Promise.race([closed, late]);
-  limit.abort();
+  over.abort();
   if (!tidy) await Promise.race([worker.getBackend().close(true), delay(500)]);
 }
 
