@@ -77,8 +77,13 @@ function setHead(
 ): Uint8Array {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   res.locals.written = res.req.method === 'HEAD' ? 0 : bytes.byteLength;
-  // Over HTTP/1.1 a connection persists without a word; Node would add two headers about it.
-  if (res.req.httpVersion !== '1.0' && !res.hasHeader('Connection')) res.removeHeader('Connection');
+  if (res.req.socket.readableEnded) {
+    // There cannot be another request.
+    res.setHeader('Connection', 'close');
+  } else if (res.req.httpVersion !== '1.0' && !res.hasHeader('Connection')) {
+    // Over HTTP/1.1 a connection persists without a word; Node would add two headers about it.
+    res.removeHeader('Connection');
+  }
   res.statusCode = status;
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
   res.setHeader('Content-Length', bytes.byteLength);

@@ -117,6 +117,15 @@ describe('over plain HTTP', () => {
     });
   });
 
+  test('a client that has closed its half still gets its answer, and then the other half', async () => {
+    const started = performance.now();
+    const socket = server.connect();
+    socket.end('GET /v2/a/_trust/tuf/timestamp.key HTTP/1.1\r\nHost: a\r\n\r\n');
+
+    expect(head(await text(socket))).toBe('HTTP/1.1 200 OK');
+    expect(performance.now() - started).toBeLessThan(3000);
+  });
+
   test('what comes behind a request does not spoil its answer', async () => {
     const answer = await server.raw('DELETE /v2/a/_trust/tuf/ HTTP/1.1\r\nHost: a\r\n\r\ngarbage');
 

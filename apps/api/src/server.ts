@@ -65,6 +65,8 @@ export function createServer(app: RequestListener, { tls, times }: ServerOptions
   const server = tls
     ? secureServer(tls, httpOptions(times), serve)
     : createHttpServer(httpOptions(times), serve);
+  // A client that has said all it wanted to say still gets its answer.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.on('connection', (socket: Socket) => track(sockets, socket));
   server.on('secureConnection', (socket: Socket) => track(sockets, socket));
   // Whoever reads the body says `100 Continue` first; the others answer without it.
