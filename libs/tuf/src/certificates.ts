@@ -117,9 +117,13 @@ function isCurrent({ notBefore, notAfter }: Certificate, now: Date): boolean {
 }
 
 function fitsGun({ commonName }: Certificate, gun: Gun): boolean {
-  return commonName.endsWith('*')
-    ? gun.startsWith(commonName.replace(/\*+$/, ''))
-    : commonName === gun;
+  return commonName.endsWith('*') ? gun.startsWith(withoutStars(commonName)) : commonName === gun;
+}
+
+function withoutStars(name: string): string {
+  let end = name.length;
+  while (name[end - 1] === '*') end--;
+  return name.slice(0, end);
 }
 
 /**

@@ -4,7 +4,7 @@ import { canonicalJson } from './canonical-json.ts';
 import * as go from './decoder.ts';
 
 /** Hashes and length of a file, as snapshots, timestamps and targets list them. */
-export const decodedFileMeta = go.struct('data.FileMeta', {
+const decodedFileMeta = go.struct('data.FileMeta', {
   length: go.integer('int64'),
   hashes: go.map('data.Hashes', go.bytes),
   custom: go.anything,

@@ -25,6 +25,18 @@ export interface JsonDocument {
 
 const MAX_DEPTH = 10_000;
 
+/** What a backslash and a letter stand for, but for `u`. */
+const ESCAPES: ReadonlyMap<string, string> = new Map([
+  ['"', '"'],
+  ['\\', '\\'],
+  ['/', '/'],
+  ['b', '\b'],
+  ['f', '\f'],
+  ['n', '\n'],
+  ['r', '\r'],
+  ['t', '\t'],
+]);
+
 /** Reads the first document in `text`. Throws `SyntaxError`. */
 export function readJson(text: string): JsonDocument {
   return new Reader(text).document();
@@ -164,15 +176,21 @@ class Reader {
   }
 
   #escape(): string {
-    const escape = /\\(?:(["\\/])|([bfnrt])|u([0-9a-fA-F]{4}))/y;
-    escape.lastIndex = this.#at;
-    const match = escape.exec(this.#text);
-    if (match === null) throw this.#unexpected();
-    this.#at += match[0].length;
-    const [, same, letter, hex] = match;
-    if (same !== undefined) return same;
-    if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
-    return '\b\f\n\r\t'.charAt('bfnrt'.indexOf(letter ?? ''));
+    const text = this.#text;
+    const letter = text[this.#at] === '\\' ? text[this.#at + 1] : undefined;
+    if (letter === 'u') return this.#unicodeEscape();
+    const character = ESCAPES.get(letter ?? '');
+    if (character === undefined) throw this.#unexpected();
+    this.#at += 2;
+    return character;
+  }
+
+  /** One UTF-16 unit: half a pair is for the whole string to mend. */
+  #unicodeEscape(): string {
+    const hex = this.#text.slice(this.#at + 2, this.#at + 6);
+    if (!/^[0-9a-fA-F]{4}$/.test(hex)) throw this.#unexpected();
+    this.#at += 6;
+    return String.fromCharCode(Number.parseInt(hex, 16));
   }
 
   #number(): number | JsonNumber {

@@ -24,7 +24,7 @@ export interface Occasion {
  * The ids of a role's keys that the server holds; undefined where they do not reach the threshold.
  * A key that root files under an id not its own is not counted: nobody would find its signature.
  */
-export function heldKeys(
+function heldKeys(
   role: ServerRole,
   { root, serverKeys }: Pick<Occasion, 'root' | 'serverKeys'>,
 ): readonly KeyId[] | undefined {

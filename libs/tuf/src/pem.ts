@@ -10,20 +10,19 @@ export interface PemBlock {
 
 /** The blocks of a PEM file in order; text around them, and blocks that are broken, do not count. */
 export function pemBlocks(bytes: Uint8Array): PemBlock[] {
-  const lines = Buffer.from(bytes)
-    .toString('latin1')
-    .split('\n')
-    .map((line) => line.trimEnd());
   const blocks: PemBlock[] = [];
-  for (let at = 0; at < lines.length; at++) {
-    const label = /^-----BEGIN (.*)-----$/.exec(lines[at] ?? '')?.[1];
-    if (label === undefined) continue;
-    const end = lines.indexOf(`-----END ${label}-----`, at);
-    if (end === -1) continue;
-    const block = parseBlock(label, lines.slice(at + 1, end));
-    if (block === undefined) continue;
-    blocks.push(block);
-    at = end;
+  let open: { label: string; lines: string[] } | undefined;
+  for (const untrimmed of Buffer.from(bytes).toString('latin1').split('\n')) {
+    const line = untrimmed.trimEnd();
+    const [, boundary, label = ''] = /^-----(BEGIN|END) (.*)-----$/.exec(line) ?? [];
+    if (boundary === undefined) {
+      open?.lines.push(line);
+      continue;
+    }
+    const block =
+      boundary === 'END' && open?.label === label ? parseBlock(label, open.lines) : undefined;
+    if (block !== undefined) blocks.push(block);
+    open = boundary === 'BEGIN' ? { label, lines: [] } : undefined;
   }
   return blocks;
 }

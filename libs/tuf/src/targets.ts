@@ -30,7 +30,7 @@ export interface Targets {
   readonly delegations: readonly Delegation[];
 }
 
-export interface Delegation extends RoleKeys {
+interface Delegation extends RoleKeys {
   readonly name: DelegationName;
 }
 

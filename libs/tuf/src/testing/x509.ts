@@ -23,7 +23,7 @@ const KEY_USAGE = Buffer.from('0603551d0f', 'hex');
 const BASIC_CONSTRAINTS = Buffer.from('0603551d13', 'hex');
 
 /** `AlgorithmIdentifier`s of signatures. */
-export const SIGNATURE_ALGORITHMS = {
+const SIGNATURE_ALGORITHMS = {
   ecdsaWithSha256: Buffer.from('300a06082a8648ce3d040302', 'hex'),
   ecdsaWithSha1: Buffer.from('300906072a8648ce3d0401', 'hex'),
   rsaWithSha256: Buffer.from('300d06092a864886f70d01010b0500', 'hex'),
