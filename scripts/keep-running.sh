@@ -14,6 +14,7 @@ while :; do
   began=$(date +%s)
   "$@" &
   child=$!
+  if [ -n "$stopping" ]; then kill -TERM "$child" 2>/dev/null; fi # it came in between
   # A signal to this shell ends `wait`, not the server.
   while wait "$child"; code=$?; kill -0 "$child" 2>/dev/null; do :; done
   child=

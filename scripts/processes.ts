@@ -98,12 +98,25 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/**
+ * Does the process run? One that has ended and waits for its parent to notice does not; in a
+ * container, orphans can wait like that for ever.
+ */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     return hasCode(error, 'EPERM');
+  }
+  return !isZombie(pid);
+}
+
+function isZombie(pid: number): boolean {
+  try {
+    // "pid (name) state …", and a name may hold anything
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.startsWith('Z') ?? false;
+  } catch {
+    return false;
   }
 }
 
