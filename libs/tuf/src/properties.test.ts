@@ -6,7 +6,7 @@ import { parseMetafile } from './envelope.ts';
 import { TufError } from './errors.ts';
 import { readJson } from './json.ts';
 import { serverKey } from './server-key.ts';
-import { createPublisher, type Part } from './testing/publisher.ts';
+import { createPublisher, type Part, type Signed } from './testing/publisher.ts';
 import { Repository } from './testing/repository.ts';
 import { gun, now, ownerOf } from './testing/scenario.ts';
 
@@ -127,6 +127,38 @@ describe('an update', () => {
     );
   });
 
+  test('with any member of a signed part replaced is accepted or refused, and nothing else', () => {
+    const value = fc.oneof(
+      fc.jsonValue({ maxDepth: 2 }),
+      fc.constantFrom(null, {}, [], [null], { root: null }, 0, -1, 1.5, '', 'QQ==', 'targets/a'),
+    );
+    const role = fc.constantFrom('root', 'targets', 'targets/a', 'snapshot');
+    fc.assert(
+      fc.property(
+        role,
+        fc.array(fc.nat(), { minLength: 1, maxLength: 5 }),
+        value,
+        (role, path, value) => {
+          const repository = new Repository(gun, now);
+          const owner = ownerOf(repository, { snapshot: false });
+          owner.delegate('targets/a');
+          const change = (signed: Signed) => {
+            replace(signed, path, value);
+          };
+          const options = (each: string) => (each === role ? { change } : {});
+          const parts = [
+            owner.root(options('root')),
+            owner.targets({ x: 'y' }, options('targets')),
+            owner.delegation('targets/a', {}, options('targets/a')),
+            owner.snapshot(options('snapshot')),
+          ];
+          expect(accepts(() => repository.publish(...parts))).toBeTypeOf('boolean');
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
   test('signed by another owner is refused', () => {
     fc.assert(
       fc.property(fc.string(), (seed) => {
@@ -156,4 +188,15 @@ function flipped({ role, bytes }: Part, at: number, bits: number): Part {
 
 function signedText({ role, bytes }: Part): string {
   return canonicalJson(parseMetafile(role, bytes).envelope.signed ?? null);
+}
+
+/** Puts `value` where the path leads: each number picks a member, as far as there are any. */
+function replace(container: object, [first = 0, ...rest]: readonly number[], value: unknown): void {
+  const members = Object.entries(container);
+  const [name, member] = members[first % members.length] ?? ['x', undefined];
+  if (rest.length > 0 && typeof member === 'object' && member !== null) {
+    replace(member as object, rest, value);
+  } else {
+    Object.assign(container, { [name]: value });
+  }
 }

@@ -15,6 +15,8 @@ import {
 import { addDays, renderTime } from '../times.ts';
 import { certifiedKey, ownKey, type OwnKey } from './keys.ts';
 
+export type { OwnKey } from './keys.ts';
+
 /** One part of an upload. */
 export interface Part {
   readonly role: RoleName;
