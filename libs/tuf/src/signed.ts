@@ -56,7 +56,7 @@ export function checkSignatures(file: RoleFile, { keys, threshold }: Signers): v
   }
 }
 
-/** `since` takes the type's name and the words for 1, which differ from file to file. */
+/** The texts say "1" for a root and "one" for all others. */
 export function checkTypeAndVersion(
   { role, envelope }: RoleFile,
   type: 'Root' | 'Targets' | 'Snapshot',
