@@ -14,9 +14,10 @@ create table private_keys (
 
 -- Keys that have not signed yet. The primary key is what makes simultaneous askers agree on one.
 create table pending_keys (
-  gun       text not null,
-  role      text not null,
-  algorithm text not null,
-  key_id    text not null unique references private_keys,
-  primary key (gun, role, algorithm)
+  -- Of the UTF-8: an index entry holds 2704 bytes at most, and a GUN may be longer.
+  gun_sha256 bytea not null check (octet_length(gun_sha256) = 32),
+  role       text not null,
+  algorithm  text not null,
+  key_id     text not null unique references private_keys,
+  primary key (gun_sha256, role, algorithm)
 );

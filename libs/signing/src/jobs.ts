@@ -25,9 +25,6 @@ export type JobName = 'create-key' | 'sign';
 
 const INT64_MAX = 2n ** 63n - 1n;
 
-/** Longer names do not fit an index of Postgres, and no registry has any. In bytes. */
-const GUN_LIMIT = 2_000;
-
 const gun = z.custom<Gun>((value) => typeof value === 'string' && isStorable(value), 'not a GUN');
 const keyid = z.custom<KeyId>(
   (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value),
@@ -129,6 +126,5 @@ export function jobId(name: JobName, ...parts: readonly string[]): string {
 
 /** Whether every signer can keep a key under that name: no text in Postgres holds a NUL. */
 function isStorable(text: string): boolean {
-  if (parseGun(text) === undefined || text.includes('\0') || !text.isWellFormed()) return false;
-  return Buffer.byteLength(text) <= GUN_LIMIT;
+  return parseGun(text) !== undefined && !text.includes('\0') && text.isWellFormed();
 }

@@ -1,4 +1,4 @@
-import { generateServerKey, type Gun, type ServerRole } from '@scrivener/tuf';
+import { generateServerKey, parseGun, type Gun, type ServerRole } from '@scrivener/tuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyStore } from './key-store.ts';
 import type { CreateKeyRequest } from './signer.ts';
@@ -20,6 +20,15 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
       expect(await keys.findPending(request)).toBeUndefined();
       expect(await keys.addPending(request, key)).toBe(true);
       expect(await keys.findPending(request)).toEqual(key.publicKey);
+    });
+
+    test('is found by a repository whose name is longer than an index entry', async () => {
+      const request = { ...asked(), gun: parseGun(`${freshGun()}/${'a'.repeat(10_000)}`) as Gun };
+      const key = generateServerKey('ed25519');
+      await keys.addPending(request, key);
+
+      expect(await keys.findPending(request)).toEqual(key.publicKey);
+      expect(await keys.find(request.gun, request.role, key.keyid)).toBeDefined();
     });
 
     test.each<Partial<CreateKeyRequest>>([

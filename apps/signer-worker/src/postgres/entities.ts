@@ -19,7 +19,7 @@ export const PendingKey = defineEntity({
   name: 'PendingKey',
   tableName: 'pending_keys',
   properties: {
-    gun: p.text().primary(),
+    gunSha256: p.blob().primary(),
     role: p.text().primary(),
     algorithm: p.text().primary(),
     keyId: p.text(),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   MikroORM,
   UniqueConstraintViolationException,
@@ -70,12 +71,16 @@ export class PostgresKeyStore implements KeyStore {
 
   /** Throws where the database cannot be used (yet): not there, no tables, no rights. */
   async check(): Promise<void> {
-    await this.#query((em) => em.findOne(PendingKey, { gun: '' }));
+    await this.#query((em) => em.findOne(PendingKey, { keyId: '' }));
   }
 
   async findPending({ gun, role, algorithm }: CreateKeyRequest): Promise<PublicKey | undefined> {
     const row = await this.#query(async (em) => {
-      const pending = await em.findOne(PendingKey, { gun, role, algorithm });
+      const pending = await em.findOne(PendingKey, {
+        gunSha256: digest(gun),
+        role,
+        algorithm,
+      });
       return pending && em.findOneOrFail(PrivateKey, { keyId: pending.keyId });
     });
     if (row === null) return undefined;
@@ -98,7 +103,12 @@ export class PostgresKeyStore implements KeyStore {
         public: bytes,
         private: jwe,
       });
-      await em.insert(PendingKey, { gun, role, algorithm, keyId: key.keyid });
+      await em.insert(PendingKey, {
+        gunSha256: digest(gun),
+        role,
+        algorithm,
+        keyId: key.keyid,
+      });
     };
     const added = await this.#query((em) =>
       em.transactional(add).then(
@@ -157,4 +167,8 @@ export class PostgresKeyStore implements KeyStore {
 function withoutValues(error: unknown): Error {
   const [said] = error instanceof Error ? error.message.split('\n', 1) : [];
   return new Error(`the key database failed: ${said ?? 'it does not say why'}`);
+}
+
+function digest(gun: Gun): Buffer {
+  return createHash('sha256').update(gun).digest();
 }

@@ -164,7 +164,6 @@ describe('a worker', () => {
     ['an unknown member', 'sign', { gun: 'a', timestamp, extra: 1 }],
     ['a GUN with a star', 'sign', { gun: 'a*', timestamp }],
     ['a GUN with a NUL', 'sign', { gun: 'a\0', timestamp }],
-    ['a GUN that never ends', 'sign', { gun: 'a'.repeat(3_000), timestamp }],
     ['no timestamp', 'sign', { gun: 'a' }],
     ['a number as version', 'sign', { gun: 'a', timestamp: { ...timestamp, version: 1 } }],
     [
