@@ -33,12 +33,35 @@ export async function* withCarriageReturns(
   if (start !== undefined) yield start;
 }
 
+const CR = 0x0d;
+const LF = 0x0a;
+
+// Byte by byte: replacing in strings takes a hundred times as long where there is little but LF.
+
 export function withoutCarriageReturns(bytes: Buffer): Buffer {
-  return Buffer.from(bytes.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
+  const kept = Buffer.allocUnsafe(bytes.byteLength);
+  let length = 0;
+  for (let at = 0; at < bytes.byteLength; at += 1) {
+    if (bytes[at] === CR && bytes[at + 1] === LF) continue;
+    kept[length] = bytes[at] ?? 0;
+    length += 1;
+  }
+  return kept.subarray(0, length);
 }
 
 function insert(bytes: Buffer): Buffer {
-  return Buffer.from(bytes.toString('latin1').replaceAll('\n', '\r\n'), 'latin1');
+  const longer = Buffer.allocUnsafe(bytes.byteLength * 2);
+  let length = 0;
+  for (let at = 0; at < bytes.byteLength; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if (byte === LF) {
+      longer[length] = CR;
+      length += 1;
+    }
+    longer[length] = byte;
+    length += 1;
+  }
+  return longer.subarray(0, length);
 }
 
 /** `undefined` as long as that cannot be told. */

@@ -1,4 +1,5 @@
 import { createLogger } from '@scrivener/runtime';
+import { TufError } from '@scrivener/tuf';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { NotaryError } from './errors.ts';
@@ -105,6 +106,14 @@ describe('a refusal', () => {
       'invalid role: The role you are attempting to operate on is invalid.: x',
       'response completed',
     ]);
+  });
+
+  test('of targets is an error', async () => {
+    thrown = new TufError('BAD_TARGETS', 'said');
+
+    const [bad] = await logged('POST', '/v2/a/_trust/tuf/', empty);
+
+    expect(bad).toMatchObject({ level: 'error', msg: 'ErrBadTargets: said' });
   });
 
   test('of a download says what was missing', async () => {

@@ -274,6 +274,17 @@ describe('over TLS', () => {
   });
 });
 
+test('with a client CA only clients with a certificate of it are served', async () => {
+  const server = await startTestServer({ tls: 'mutual' });
+
+  expect(await server.request('GET', '/v2/')).toMatchObject({ status: 200 });
+
+  const stranger = connectTls({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false });
+  stranger.write('GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n');
+  await expect(text(stranger)).rejects.toThrow(/alert|ECONNRESET|EPIPE/);
+  await server.close();
+});
+
 describe('close', () => {
   test('finishes what is in flight and closes idle connections', async () => {
     const { promise: asked, resolve: ask } = Promise.withResolvers<void>();

@@ -1,6 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import type { Gun, UploadedFile } from '@scrivener/tuf';
-import { parseMetafile, parseRoleName } from '@scrivener/tuf';
+import {
+  parseMetafile,
+  parseRoleName,
+  TufError,
+  type Gun,
+  type UploadedFile,
+} from '@scrivener/tuf';
 import { answer, type Reply } from '../answer.ts';
 import { asNotaryError, NotaryError, type NotaryCode } from '../errors.ts';
 import { parseMediaType } from '../media-type.ts';
@@ -72,6 +77,9 @@ function logRefusal(res: Reply, error: unknown): void {
   const { code, detail } = asNotaryError(error);
   const line = refusals[code];
   if (line === undefined) return;
+  if (error instanceof TufError && error.code === 'BAD_TARGETS') {
+    res.locals.log.error(`ErrBadTargets: ${error.message}`);
+  }
   res.locals.log.info(typeof detail === 'string' ? `${line}: ${detail}` : line);
 }
 

@@ -5,7 +5,9 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import type { SecureContextOptions } from 'node:tls';
 import { memoryEventStore } from '@scrivener/events/memory';
+import { runProjection } from '@scrivener/read-model';
 import { memoryReadModel } from '@scrivener/read-model/memory';
 import { createLogger } from '@scrivener/runtime';
 import { createMemorySigner } from '@scrivener/signing/memory';
@@ -18,7 +20,8 @@ import { createUseCases } from '../use-cases.ts';
 export interface TestServerOptions {
   /** Instead of those that are composed here. */
   readonly deps?: Partial<Deps>;
-  readonly tls?: boolean;
+  /** `mutual`: clients must show a certificate; `request` does. */
+  readonly tls?: boolean | 'mutual';
   readonly times?: Partial<TimeLimits>;
   /** The clock of the use cases. */
   readonly now?: () => Date;
@@ -52,8 +55,9 @@ export interface TestServer {
 /** The whole API in this process: memory store, local signer, HTTP on a free port. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const { now = () => new Date(), times = {} } = options;
-  const deps: Deps = { ...composeInMemory(now), ...options.deps };
-  const tls = options.tls === true ? await makeCertificate() : undefined;
+  const stopProjecting = new AbortController();
+  const deps: Deps = { ...composeInMemory(now, stopProjecting.signal), ...options.deps };
+  const tls = options.tls ? await makeCertificates(options.tls === 'mutual') : undefined;
   const server = createServer(createApp(deps), {
     tls: tls?.files,
     times: { headersMs: 60_000, requestMs: 300_000, idleMs: 5_000, ...times },
@@ -73,8 +77,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
           method,
           path,
           headers,
-          ca: tls?.ca,
           agent: false,
+          ...tls?.client,
         };
         request(target, (message) => resolve(answerFrom(message)))
           .on('error', reject)
@@ -86,15 +90,20 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       return text(socket);
     },
     connect: () => connect(port, '127.0.0.1'),
-    close: () => server.close(),
+    close: async () => {
+      await server.close();
+      stopProjecting.abort();
+    },
   };
 }
 
-function composeInMemory(now: () => Date): Deps {
+function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
   const logger = createLogger('fatal');
   const events = memoryEventStore();
   const readModel = memoryReadModel(events);
   const signer = createMemorySigner();
+  const onError = (err: unknown) => logger.fatal({ err }, 'projection failed');
+  void runProjection(readModel, events, { signal, onError });
   const algorithm = 'ed25519';
   return {
     ...createUseCases({ events, readModel, signer, algorithm, logger, now, timeoutMs: 10_000 }),
@@ -108,14 +117,18 @@ function composeInMemory(now: () => Date): Deps {
   };
 }
 
-async function makeCertificate(): Promise<{ files: TlsFiles; ca: string }> {
+async function makeCertificates(
+  mutual: boolean,
+): Promise<{ files: TlsFiles; client: SecureContextOptions }> {
   const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
   try {
     await ensureCertificates(new Date(), folder);
     const read = (name: string) => readFileSync(join(folder, name), 'utf8');
+    const ca = read('root-ca.crt');
+    const pair = (name: string) => ({ cert: read(`${name}.crt`), key: read(`${name}.key`) });
     return {
-      files: { cert: read('notary-server.crt'), key: read('notary-server.key') },
-      ca: read('root-ca.crt'),
+      files: { ...pair('notary-server'), ...(mutual && { clientCa: ca }) },
+      client: { ca, ...(mutual && pair('notary-signer')) },
     };
   } finally {
     rmSync(folder, { recursive: true });
