@@ -128,18 +128,24 @@ const EMPTY = { 'Content-Length': '0' };
 
 /** What Go's HTTP server refused before any handler saw it. */
 function answerBelowRoutes(req: IncomingMessage, res: ServerResponse): boolean {
-  if (req.httpVersion !== '1.0' && req.httpVersion !== '1.1') {
+  const { httpVersion, url = '' } = req;
+  if ((httpVersion !== '1.0' && httpVersion !== '1.1') || !isTarget(url)) {
     respond(res, 400, '400 Bad Request');
-  } else if (req.httpVersion === '1.1' && req.headersDistinct['host']?.length !== 1) {
+  } else if (httpVersion === '1.1' && req.headersDistinct['host']?.length !== 1) {
     respond(res, 400, '400 Bad Request: missing required Host header');
   } else if ((req.headers['transfer-encoding'] ?? 'chunked').toLowerCase() !== 'chunked') {
     respond(res, 501, 'Unsupported transfer encoding');
-  } else if (req.method === 'OPTIONS' && req.url === '*') {
+  } else if (req.method === 'OPTIONS' && url === '*') {
     res.writeHead(200, EMPTY).end();
   } else {
     return false;
   }
   return true;
+}
+
+/** A path, a star, or a whole URL: Express would answer anything else by itself. */
+function isTarget(target: string): boolean {
+  return target.startsWith('/') || target === '*' || URL.canParse(target);
 }
 
 function respond(res: ServerResponse, status: number, text: string): void {
