@@ -246,6 +246,6 @@ describe('a worker that cannot work', () => {
     const worker = startWorker({}, '-verbose');
 
     expect(await worker.ended).toBe(2);
-    expect(worker.log.at(-1)).toBe('usage: notary-signer [-config FILE]');
+    expect(worker.log).toContain('usage: notary-signer -config FILE');
   });
 });

@@ -3,27 +3,30 @@ import {
   ConfigError,
   createLogger,
   drainOnSignal,
+  runProgram,
   waitForDatabase,
   type Logger,
 } from '@scrivener/runtime';
 import { createKeySigner, type KeyStore } from '@scrivener/signing';
 import { redisOptions, serveSigner, type ServedSigner } from '@scrivener/signing/bullmq';
 import { MemoryKeyStore } from '@scrivener/signing/memory';
-import { parseArguments, UsageError } from './arguments.ts';
 import { readWorkerConfig, type Config } from './config.ts';
 import { PostgresKeyStore } from './postgres/key-store.ts';
-import { createSealer, SealError } from './seal.ts';
+import { createSealer, SealError, type Sealer } from './seal.ts';
 
 /** Pause between looks at a database that has no tables yet, in milliseconds. */
 const TABLES_PAUSE = 500;
 
-/** Runs until `stopping` is aborted, by SIGTERM or SIGINT. */
-async function main(stopping: AbortController): Promise<void> {
-  const { config: file } = parseArguments(process.argv.slice(2));
+const USAGE = `usage: notary-signer -config FILE
+  -config FILE   settings, a JSON file; NOTARY_SIGNER_* variables override it
+  -help          this text`;
+
+runProgram(USAGE, async ({ config: file }) => {
   const config = readWorkerConfig(file, process.env);
   const logger = createLogger(config.logLevel);
   const keys = openKeyStore(config);
 
+  const stopping = new AbortController();
   let served: ServedSigner | undefined;
   drainOnSignal(logger, async () => {
     stopping.abort();
@@ -32,16 +35,28 @@ async function main(stopping: AbortController): Promise<void> {
   });
 
   // A job is only taken by a worker that can do it: another may be better off.
-  await untilUsable(config, keys, logger, stopping.signal);
+  await untilUsable(config, keys, logger, stopping.signal).catch((error: unknown) => {
+    if (!stopping.signal.aborted) throw error;
+  });
+  if (stopping.signal.aborted) return;
   served = serve(config, keys, logger);
   await served.ready();
   logger.info('taking jobs');
-}
+});
 
 function openKeyStore({ storage }: Config): MemoryKeyStore | PostgresKeyStore {
   if (storage.backend === 'memory') return new MemoryKeyStore();
-  const sealer = createSealer(process.env, storage.defaultAlias);
+  const sealer = openSealer(storage.defaultAlias);
   return new PostgresKeyStore({ databaseUrl: storage.databaseUrl, sealer });
+}
+
+function openSealer(defaultAlias: string): Sealer {
+  try {
+    return createSealer(process.env, defaultAlias);
+  } catch (error) {
+    if (error instanceof SealError) throw new ConfigError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 function serve({ queue, concurrency }: Config, keys: KeyStore, logger: Logger): ServedSigner {
@@ -79,17 +94,3 @@ async function untilUsable(
     await delay(TABLES_PAUSE, undefined, { signal });
   }
 }
-
-const stopping = new AbortController();
-main(stopping).catch((error: unknown) => {
-  if (stopping.signal.aborted) return; // told to stop while it waited; the drain ends the process
-  if (error instanceof UsageError) {
-    process.stderr.write(`${error.message}\nusage: notary-signer [-config FILE]\n`);
-    process.exit(2);
-  }
-  const logger = createLogger('fatal');
-  const expected = error instanceof ConfigError || error instanceof SealError;
-  if (expected) logger.fatal(error.message);
-  else logger.fatal({ err: error }, 'cannot start');
-  process.exit(1);
-});
