@@ -1,4 +1,4 @@
-import { isStorableGun, type Cause } from '@scrivener/events';
+import { isStorableGun, type Cause, type MetafileRef } from '@scrivener/events';
 import type { PublishedFile, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
 import type { Gun, PublicKey, ServerRole } from '@scrivener/tuf';
@@ -23,8 +23,8 @@ import { updateTuf } from './routes/update.ts';
 /** Everything the app needs. Use cases throw `TufError`, `SigningError` or `Unavailable`. */
 export interface Deps {
   readonly readModel: Pick<ReadModel, 'current' | 'byVersion' | 'byChecksum' | 'changes'>;
-  /** Resolves when the update is appended and readable through every API (WIRE §5 to §9). */
-  publish(command: PublishCommand): Promise<void>;
+  /** Resolves to the new timestamp when it can be read through every API (WIRE §5 to §9). */
+  publish(command: PublishCommand): Promise<MetafileRef>;
   /** The current timestamp or snapshot, renewed first where it has expired (WIRE §8.4). */
   currentServerRole(gun: Gun, role: ServerRole): Promise<PublishedFile | undefined>;
   /** WIRE §4, GET. */

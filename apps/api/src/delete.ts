@@ -7,9 +7,10 @@ export function createDelete(
   writer: Writer,
   now: () => Date,
 ): (gun: Gun, cause: Cause) => Promise<void> {
-  return (gun, cause) =>
-    writer.write(gun, (repository) => {
+  return async (gun, cause) => {
+    await writer.write(gun, (repository) => {
       const event = deleteRepository(repository, { at: now().toISOString(), cause });
       return event && { event };
     });
+  };
 }

@@ -1,4 +1,10 @@
-import { publishUpdate, type Cause, type Repository } from '@scrivener/events';
+import {
+  publishUpdate,
+  type Cause,
+  type MetafileRef,
+  type RecordedEvent,
+  type Repository,
+} from '@scrivener/events';
 import { SigningError, type Signer } from '@scrivener/signing';
 import {
   rolesInPlay,
@@ -22,7 +28,7 @@ export interface PublishCommand {
 
 /**
  * Makes an update current, together with the snapshot and timestamp that are signed for it: one
- * event. Signing comes first and the append last, so that whatever fails before leaves nothing.
+ * event; gives that timestamp. Signing comes first and the append last, so that whatever fails before leaves nothing.
  * Throws `TufError` where the rules refuse the update, `SigningError` and `Unavailable`.
  */
 export function createPublish(
@@ -30,9 +36,9 @@ export function createPublish(
   signer: Pick<Signer, 'sign'>,
   writer: Writer,
   now: () => Date,
-): (command: PublishCommand) => Promise<void> {
-  return ({ gun, upload, cause }) =>
-    writer.write(gun, async (repository, attempt) => {
+): (command: PublishCommand) => Promise<MetafileRef> {
+  return async ({ gun, upload, cause }) => {
+    const recorded = await writer.write(gun, async (repository, attempt) => {
       if (attempt > 0) refuseOvertaken(repository, upload);
       const at = now();
       const current = await repositories.metafiles(
@@ -55,6 +61,15 @@ export function createPublish(
         metafiles,
       };
     });
+    return timestampOf(recorded);
+  };
+}
+
+function timestampOf(recorded: RecordedEvent | undefined): MetafileRef {
+  const metafiles = recorded?.event.type === 'UpdatePublished' ? recorded.event.data.metafiles : [];
+  const timestamp = metafiles.find(({ role }) => role === 'timestamp');
+  if (timestamp === undefined) throw new Error('a publish without a timestamp');
+  return timestamp;
 }
 
 /**

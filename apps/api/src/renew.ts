@@ -42,9 +42,8 @@ export function createCurrentServerRole(
       readModel.current(gun, 'timestamp'),
       readModel.current(gun, 'snapshot'),
     ]);
-    const hasExpired = (role: ServerRole, file: PublishedFile | undefined) =>
-      file !== undefined && isExpired({ role, ...file }, now());
-    if (hasExpired('timestamp', timestamp) || hasExpired('snapshot', snapshot)) {
+    const at = now();
+    if (hasExpired('timestamp', timestamp, at) || hasExpired('snapshot', snapshot, at)) {
       await renewOnce(gun);
       return readModel.current(gun, role);
     }
@@ -52,8 +51,12 @@ export function createCurrentServerRole(
   };
 }
 
-function renew({ repositories, signer, writer, now }: Dependencies, gun: Gun): Promise<void> {
-  return writer.write(gun, async (repository) => {
+function hasExpired(role: ServerRole, file: PublishedFile | undefined, at: Date): boolean {
+  return file !== undefined && isExpired({ role, ...file }, at);
+}
+
+async function renew({ repositories, signer, writer, now }: Dependencies, gun: Gun): Promise<void> {
+  await writer.write(gun, async (repository) => {
     const at = now();
     const current = await repositories.metafiles(repository, ['root', 'snapshot', 'timestamp']);
     const root = current.get('root');

@@ -1,11 +1,19 @@
 import { createLogger } from '@scrivener/runtime';
-import { TufError } from '@scrivener/tuf';
+import { sha256Of, TufError } from '@scrivener/tuf';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { NotaryError } from './errors.ts';
 import { startTestServer, type TestServer } from './testing/server.ts';
 
 const line = z.looseObject({ level: z.string(), msg: z.string(), time: z.string() });
+
+const bytes = Buffer.from('a timestamp');
+const timestamp = {
+  role: 'timestamp',
+  version: 7n,
+  sha256: sha256Of(bytes),
+  length: bytes.length,
+} as const;
 
 let server: TestServer;
 let lines: z.output<typeof line>[] = [];
@@ -16,6 +24,7 @@ beforeAll(async () => {
       logger: createLogger('info', { write: (text) => lines.push(line.parse(JSON.parse(text))) }),
       publish: async () => {
         if (thrown !== undefined) throw thrown;
+        return timestamp;
       },
     },
   });
@@ -84,6 +93,15 @@ describe('response completed', () => {
     await server.request('GET', '/metrics');
 
     expect(await logged('GET', '/v2/')).toHaveLength(1);
+  });
+});
+
+test('a publish is told with its timestamp', async () => {
+  const [updated] = await logged('POST', '/v2/a/b/_trust/tuf/', empty);
+
+  expect(updated).toMatchObject({
+    level: 'info',
+    msg: `updated a/b to timestamp version 7, checksum ${timestamp.sha256}`,
   });
 });
 

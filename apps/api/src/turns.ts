@@ -28,7 +28,7 @@ export function createTurns(): Turns {
       () => undefined,
     );
     last.set(gun, settled);
-    void settled.then(() => {
+    void settled.finally(() => {
       if (last.get(gun) === settled) last.delete(gun);
     });
     return turn;

@@ -44,8 +44,8 @@ export function createUseCases(ports: Ports): UseCases {
       logger,
       now,
     }),
-    serverKey: keys.current,
-    rotateKey: keys.rotate,
+    serverKey: (...question) => keys.current(...question),
+    rotateKey: (...question) => keys.rotate(...question),
     deleteRepository: createDelete(writer, now),
   };
 }

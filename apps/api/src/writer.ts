@@ -24,7 +24,7 @@ interface Addition {
  * Decides on a repository as it stands. Called again with the newer state when another writer was
  * faster; `attempt` counts from 0. Must start nothing that lasts: a decision may be thrown away.
  */
-export type Decide = (
+type Decide = (
   repository: Repository,
   attempt: number,
 ) => Promise<Addition | undefined> | Addition | undefined;
@@ -36,9 +36,9 @@ export interface Writer {
    * every API can read it. Throws what `decide` throws, and `Unavailable` after `timeoutMs`.
    *
    * Nothing is left behind unless the append itself went through; from then on the event is true,
-   * and only the wait for its projection can still run out of time.
+   * and only the wait for its projection can still run out of time. Resolves to what was added.
    */
-  write(gun: Gun, decide: Decide): Promise<void>;
+  write(gun: Gun, decide: Decide): Promise<RecordedEvent | undefined>;
 }
 
 export function createWriter(
@@ -74,6 +74,7 @@ export function createWriter(
       withDeadline(timeoutMs, async (signal) => {
         const recorded = await inTurn(gun, signal, () => append(gun, decide, signal));
         if (recorded !== undefined) await projected(recorded, signal);
+        return recorded;
       }),
   };
 }

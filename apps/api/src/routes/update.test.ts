@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { text } from 'node:stream/consumers';
 import { SigningError } from '@scrivener/signing';
-import { TufError, type TufErrorCode } from '@scrivener/tuf';
+import { sha256Of, TufError, type TufErrorCode } from '@scrivener/tuf';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Unavailable } from '../errors.ts';
 import type { PublishCommand } from '../publish.ts';
@@ -42,6 +42,7 @@ describe('the form', () => {
       deps: {
         publish: async (command) => {
           published.push(command);
+          return { role: 'timestamp', version: 1n, sha256: sha256Of(Buffer.of()), length: 0 };
         },
       },
     });

@@ -1,11 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import {
-  parseMetafile,
-  parseRoleName,
-  TufError,
-  type Gun,
-  type UploadedFile,
-} from '@scrivener/tuf';
+import type { MetafileRef } from '@scrivener/events';
+import { parseMetafile, parseRoleName, TufError, type UploadedFile } from '@scrivener/tuf';
 import { answer, type Reply } from '../answer.ts';
 import { asNotaryError, NotaryError, type NotaryCode } from '../errors.ts';
 import { parseMediaType } from '../media-type.ts';
@@ -16,18 +11,18 @@ import type { Handler } from './route.ts';
 
 /** `POST …/_trust/tuf/`: a form of metafiles that become current together (WIRE §5). */
 export function updateTuf(
-  publish: (command: PublishCommand) => Promise<void>,
+  publish: (command: PublishCommand) => Promise<MetafileRef>,
   limits: UploadLimits,
 ): Handler<'UpdateTUF'> {
   return async ({ gun }, { req, res, cause }) => {
     try {
       const upload = await readUpload(req, res, limits);
-      await publish({ gun, upload, cause });
+      const { version, sha256 } = await publish({ gun, upload, cause });
+      res.locals.log.info(`updated ${gun} to timestamp version ${version}, checksum ${sha256}`);
     } catch (error) {
       logRefusal(res, error);
       throw error;
     }
-    logUpdate(res, gun);
     answer(res, 200, {});
   };
 }
@@ -81,8 +76,4 @@ function logRefusal(res: Reply, error: unknown): void {
     res.locals.log.error(`ErrBadTargets: ${error.message}`);
   }
   res.locals.log.info(typeof detail === 'string' ? `${line}: ${detail}` : line);
-}
-
-function logUpdate(res: Reply, gun: Gun): void {
-  res.locals.log.info(`updated ${gun}`);
 }
