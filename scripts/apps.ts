@@ -18,9 +18,14 @@ const NX = {
 export interface Apps {
   /** Settles when Nx is gone, and so all apps, with the way that happened. */
   readonly ended: Promise<string>;
-  /** Settles with the name of the first app that would not start. */
-  readonly refused: Promise<string>;
+  /** Settles with the first app that would not start, and the last line of its log. */
+  readonly refused: Promise<Refusal>;
   stop(): Promise<void>;
+}
+
+interface Refusal {
+  readonly app: string;
+  readonly reason: string;
 }
 
 export interface AppsOptions {
@@ -48,13 +53,16 @@ export function startApps({ data, log, environment, onNotice }: AppsOptions): Ap
   nx.stderr.pipe(output, { end: false });
   output.pipe(createWriteStream(log));
 
-  const refusal = Promise.withResolvers<string>();
+  const refusal = Promise.withResolvers<Refusal>();
+  const lastLines = new Map<string, string>();
   createInterface({ input: output }).on('line', (line) => {
-    const [, notice] = line.split('keep-running: ');
-    if (notice === undefined) return;
-    const [, name] = /^(\S+) refuses to start/.exec(notice) ?? [];
-    if (name === undefined) onNotice(notice);
-    else refusal.resolve(name);
+    // Nx puts the name of the app before each of its lines.
+    const [, app = '', text = ''] = /^([a-z-]+): (.*)$/.exec(line) ?? [];
+    const [, notice] = /^keep-running: (.*)$/.exec(text) ?? [];
+    if (notice === undefined) lastLines.set(app, text);
+    else if (notice.startsWith(`${app} refuses to start`)) {
+      refusal.resolve({ app, reason: messageOf(lastLines.get(app) ?? notice) });
+    } else onNotice(notice);
   });
 
   const ended = once(nx, 'exit').then(
@@ -62,6 +70,17 @@ export function startApps({ data, log, environment, onNotice }: AppsOptions): Ap
     (error: unknown) => String(error),
   );
   return { ended, refused: refusal.promise, stop: () => stopApps(data) };
+}
+
+/** The message of a line of a log, on one line. */
+function messageOf(line: string): string {
+  let message = line;
+  try {
+    message = (JSON.parse(line) as { msg?: string }).msg ?? line;
+  } catch {
+    // not everything that a dying program says is JSON
+  }
+  return message.replaceAll(/\s+/g, ' ');
 }
 
 /**

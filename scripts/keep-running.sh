@@ -2,7 +2,8 @@
 # keep-running.sh NAME COMMAND...: runs a server, and starts it again when it is killed or crashes, as
 # an orchestrator would. A server that ends within 5 s of its first start refuses its configuration:
 # that is not tried again. TERM and INT are passed on, and then its end is ours. It is a shell script
-# because one of these stands behind every process of the stack, and a shell takes 2 MB.
+# because one of these stands behind every process of the stack, and a shell takes 2 MB. What it says
+# goes to stderr, after what the server wrote there.
 name=$1
 shift
 stopping=
@@ -23,10 +24,10 @@ while :; do
   if [ "$code" -gt 128 ]; then how="signal $((code - 128))"; else how="exit code $code"; fi
   if [ "$code" -gt 128 ] || [ $(($(date +%s) - began)) -ge 5 ]; then proven=1; fi
   if [ -z "$proven" ]; then
-    echo "keep-running: $name refuses to start ($how)"
+    echo "keep-running: $name refuses to start ($how)" >&2
     exit "$code"
   fi
-  echo "keep-running: $name ended ($how), starting it again"
+  echo "keep-running: $name ended ($how), starting it again" >&2
   sleep 1
   if [ -n "$stopping" ]; then exit 0; fi
 done

@@ -19,11 +19,18 @@ function keep(script: string) {
   const counting = `echo run >>runs; RUN=$(grep -c run runs); ${script}`;
   const child = spawn('sh', [SCRIPT, 'it', 'sh', '-c', counting], {
     cwd: folder,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
+  let errors = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  return { child, output: () => output, exit: once(child, 'close').then(([code]) => code) };
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  return {
+    child,
+    output: () => output,
+    errors: () => errors,
+    exit: once(child, 'close').then(([code]) => code),
+  };
 }
 
 function runs(): number {
@@ -38,7 +45,7 @@ describe('keep-running.sh', () => {
     const kept = keep(`if [ $RUN = 1 ]; then ${death}; fi; exit 0`);
 
     expect(await kept.exit).toBe(0);
-    expect(kept.output()).toBe(`keep-running: it ended (${how}), starting it again\n`);
+    expect(kept.errors()).toContain(`keep-running: it ended (${how}), starting it again\n`);
     expect(runs()).toBe(2);
   });
 
@@ -53,7 +60,7 @@ describe('keep-running.sh', () => {
     const kept = keep('exit 3');
 
     expect(await kept.exit).toBe(3);
-    expect(kept.output()).toBe('keep-running: it refuses to start (exit code 3)\n');
+    expect(kept.errors()).toBe('keep-running: it refuses to start (exit code 3)\n');
     expect(runs()).toBe(1);
   });
 

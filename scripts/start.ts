@@ -43,6 +43,8 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     signalled.resolve();
   });
 }
+// A closed terminal can be told nothing, but all the same everything has to be stopped.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 try {
   await start();
@@ -134,7 +136,7 @@ async function apps(): Promise<void> {
 
 async function untilHealthy(running: Apps): Promise<void> {
   const refused = running.refused.then(
-    (name) => `${name} did not start: ${lastWords(name)} (all of it in ${APPS_LOG})`,
+    ({ app, reason }) => `${app} did not start: ${reason} (all of it in ${APPS_LOG})`,
   );
   const givenUp = new AbortController();
   try {
@@ -173,22 +175,6 @@ function isHealthy(): Promise<boolean> {
     request.on('timeout', () => request.destroy());
     request.on('error', () => done(false));
   });
-}
-
-/** The last line of an app's log, on one line. Nx puts the name of the app before each. */
-function lastWords(app: string): string {
-  const lines = readFileSync(APPS_LOG, 'utf8').split('\n');
-  const own = lines.filter((line) => line.startsWith(`${app}: `) && !line.includes('keep-running'));
-  const last = own.at(-1)?.slice(app.length + 2) ?? 'it said nothing';
-  return messageOf(last).replaceAll(/\s+/g, ' ');
-}
-
-function messageOf(line: string): string {
-  try {
-    return (JSON.parse(line) as { msg?: string }).msg ?? line;
-  } catch {
-    return line;
-  }
 }
 
 async function raise(accident: Promise<string>): Promise<never> {
