@@ -4,9 +4,12 @@ import {
   chownSync,
   cpSync,
   existsSync,
+  lstatSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   readdirSync,
+  renameSync,
   symlinkSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -164,7 +167,7 @@ function programFor(directory: string): Program {
   }
   if (!reaches(dirname(directory))) {
     throw new SetUpError(
-      `PostgreSQL does not run as root, and the user nobody cannot enter ${dirname(directory)}: move the clone, or be another user`,
+      `PostgreSQL does not run as root, and the user nobody cannot enter ${dirname(directory)}: be another user, or set SCRIVENER_DATA to a folder that all may enter`,
     );
   }
   return ownedByNobody(join(copyForNobody(dirname(programs)), 'bin'));
@@ -178,10 +181,20 @@ function succeeds(command: string, args: readonly string[], options: SpawnOption
   return spawnSync(command, args, { ...options, stdio: 'ignore' }).status === 0;
 }
 
+/** Kept for the next time; one that root did not make may hold anything, and is not used. */
 function copyForNobody(native: string): string {
-  const copy = join(tmpdir(), 'scrivener-postgres');
-  cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
-  chmodSync(copy, 0o755);
+  const { version } = JSON.parse(readFileSync(join(native, '..', 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  const copy = join(tmpdir(), `scrivener-postgres-${version}`);
+  if (!existsSync(copy)) {
+    const unfinished = mkdtempSync(`${copy}-`);
+    cpSync(native, unfinished, { recursive: true, verbatimSymlinks: true });
+    chmodSync(unfinished, 0o755);
+    renameSync(unfinished, copy);
+  }
+  const { uid } = lstatSync(copy);
+  if (uid !== 0) throw new SetUpError(`${copy} belongs to user ${uid}, not to root: remove it`);
   return copy;
 }
 

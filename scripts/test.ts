@@ -2,7 +2,7 @@
 // arguments go to vitest: `npm test -- libs/tuf`. The last line is `N passed, N failed`.
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureCertificates, FIXTURES } from '../fixtures/certificates.ts';
@@ -54,8 +54,8 @@ function newFolder(): string {
 async function removeLeftOvers(): Promise<void> {
   for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
     const owner = Number(name.slice(PREFIX.length).split('-')[0]);
-    if (isAlive(owner)) continue;
     const old = join(tmpdir(), name);
+    if (isAlive(owner) || statSync(old).uid !== process.getuid?.()) continue;
     await stopLeftOverPostgres(join(old, 'postgres'));
     await stopLeftOverRedis(join(old, 'redis'));
     rmSync(old, { recursive: true, force: true });
