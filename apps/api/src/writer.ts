@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   WrongExpectedVersion,
   type RecordedEvent,
@@ -5,6 +6,7 @@ import {
   type RepositoryEvent,
 } from '@scrivener/events';
 import type { ReadModel } from '@scrivener/read-model';
+import { isDatabaseTrouble } from '@scrivener/runtime';
 import type { Gun, Metafile } from '@scrivener/tuf';
 import { withDeadline } from './deadline.ts';
 import type { Repositories } from './repositories.ts';
@@ -12,6 +14,9 @@ import { createTurns } from './turns.ts';
 
 /** How long a projector is given before this process projects itself, in milliseconds. */
 const PATIENCE = 300;
+
+/** Between two attempts to append while the database is away, in milliseconds. */
+const RETRY_PAUSE = 100;
 
 /** What a decision adds to the log; `undefined` where there is nothing to add. */
 interface Addition {
@@ -53,11 +58,30 @@ export function createWriter(
       const repository = await repositories.load(gun);
       const addition = await decide(repository, attempt);
       if (addition === undefined) return undefined;
-      signal.throwIfAborted();
       try {
-        return await repositories.append(repository, addition.event, addition.metafiles);
+        return await appendSurely(repository, addition, signal);
       } catch (error) {
         if (!(error instanceof WrongExpectedVersion)) throw error;
+      }
+    }
+  };
+
+  /**
+   * Where the database goes away during an append, nobody knows whether the event is there. To append
+   * it again on the same head is safe, and tells.
+   */
+  const appendSurely = async (
+    repository: Repository,
+    { event, metafiles }: Addition,
+    signal: AbortSignal,
+  ) => {
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        return await repositories.append(repository, event, metafiles);
+      } catch (error) {
+        if (!isDatabaseTrouble(error)) throw error;
+        await sleep(RETRY_PAUSE);
       }
     }
   };

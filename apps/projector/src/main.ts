@@ -1,16 +1,26 @@
 import { postgresEventStore } from '@scrivener/events/postgres';
 import { runProjection } from '@scrivener/read-model';
 import { postgresReadModel } from '@scrivener/read-model/postgres';
-import { createLogger, drainOnSignal, waitForDatabase } from '@scrivener/runtime';
-import { runCommand, UsageError } from './command.ts';
+import {
+  createLogger,
+  drainOnSignal,
+  refuseWords,
+  runProgram,
+  waitForDatabase,
+} from '@scrivener/runtime';
+import { readProjectorConfig } from './config.ts';
 
 /** Enough for the one loop and a look at the checkpoint. */
 const POOL_SIZE = 2;
 
-await runCommand('projector [-config FILE]', async ({ config, words }) => {
-  if (words.length > 0) throw new UsageError(`unexpected ${words[0]}`);
-  const { databaseUrl } = config;
-  const logger = createLogger(config.logLevel);
+const USAGE = `usage: projector [-config FILE]
+  -config FILE   settings, a JSON file; NOTARY_SERVER_* variables override it
+  -help          this text`;
+
+runProgram(USAGE, async ({ config: file, arguments: words }) => {
+  refuseWords(words);
+  const { databaseUrl, logLevel } = readProjectorConfig(file, process.env);
+  const logger = createLogger(logLevel);
   const stopping = new AbortController();
   const { signal } = stopping;
   let running: Promise<void> | undefined;

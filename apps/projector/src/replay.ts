@@ -1,10 +1,16 @@
 import { postgresReadModel } from '@scrivener/read-model/postgres';
-import { runCommand, UsageError } from './command.ts';
+import { refuseWords, runProgram } from '@scrivener/runtime';
+import { readProjectorConfig } from './config.ts';
 
-/** Rebuilds the read model from position 0. Readers see the old one until it is there. */
-await runCommand('projector replay [-config FILE]', async ({ config, words }) => {
-  if (words.length > 0) throw new UsageError(`unexpected ${words[0]}`);
-  const readModel = await postgresReadModel(config.databaseUrl);
+const USAGE = `usage: replay [-config FILE]
+Projects the read model anew from position 0. Readers see the old one until the new one is there;
+publishes wait as long.
+  -config FILE   settings of the projector; NOTARY_SERVER_* variables override it
+  -help          this text`;
+
+runProgram(USAGE, async ({ config: file, arguments: words }) => {
+  refuseWords(words);
+  const readModel = await postgresReadModel(readProjectorConfig(file, process.env).databaseUrl);
   const started = performance.now();
   await readModel.replay();
   const seconds = ((performance.now() - started) / 1_000).toFixed(1);

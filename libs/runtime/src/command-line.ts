@@ -30,3 +30,8 @@ export function parseCommandLine(words: readonly string[]): CommandLine {
     throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
+
+/** For programs that take nothing but flags. Throws `UsageError`. */
+export function refuseWords(words: readonly string[]): void {
+  if (words.length > 0) throw new UsageError(`unexpected ${words[0]}`);
+}

@@ -1,4 +1,4 @@
-export { type CommandLine } from './command-line.ts';
+export { refuseWords, UsageError, type CommandLine } from './command-line.ts';
 export { ConfigError, readConfig, resolveBeside, type ConfigSource } from './config.ts';
 export { waitForDatabase, type WaitOptions } from './database.ts';
 export { isDatabaseTrouble } from './database-trouble.ts';
