@@ -144,7 +144,7 @@ describe('the projector as a process', () => {
   });
 
   test.each([
-    ['audit.ts', [], 2, 'usage: projector audit'],
+    ['audit.ts', [], 2, 'usage: audit'],
     ['main.ts', ['--fast'], 2, 'usage: projector'],
     ['main.ts', ['-config', 'nowhere.json'], 1, 'cannot read the configuration file nowhere.json'],
   ])('%s with %j exits %i', async (program, args, code, message) => {
