@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createWriteStream, readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { PassThrough } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import { ROOT } from './places.ts';
 import { stopProcess } from './processes.ts';
 
@@ -56,8 +57,9 @@ export function startApps({ data, log, environment, onNotice }: AppsOptions): Ap
   const refusal = Promise.withResolvers<Refusal>();
   const lastLines = new Map<string, string>();
   createInterface({ input: output }).on('line', (line) => {
-    // Nx puts the name of the app before each of its lines.
-    const [, app = '', text = ''] = /^([a-z-]+): (.*)$/.exec(line) ?? [];
+    // Nx puts the name of the app before each of its lines, in colour where it takes that for wanted.
+    const plain = stripVTControlCharacters(line);
+    const [, app = '', text = ''] = /^([a-z-]+): (.*)$/.exec(plain) ?? [];
     const [, notice] = /^keep-running: (.*)$/.exec(text) ?? [];
     if (notice === undefined) lastLines.set(app, text);
     else if (notice.startsWith(`${app} refuses to start`)) {
