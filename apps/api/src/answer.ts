@@ -86,6 +86,7 @@ function setHead(
   }
   res.statusCode = status;
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-  res.setHeader('Content-Length', bytes.byteLength);
+  // Of a 304 it would be the length of what is not sent (RFC 9110 §8.6).
+  if (status !== 304) res.setHeader('Content-Length', bytes.byteLength);
   return bytes;
 }

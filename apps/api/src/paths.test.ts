@@ -124,8 +124,29 @@ describe('a request target becomes a route', () => {
     expect(routeOf(method, '/nowhere')).toEqual(notFound);
   });
 
-  test.each(['HEAD', 'PUT', 'POST', 'DELETE'])('%s is no variant of GET', (method) => {
+  test.each(['PUT', 'POST', 'DELETE'])('%s is no variant of GET', (method) => {
     expect(routeOf(method, '/v2/a/_trust/tuf/root.json')).toEqual(notFound);
+  });
+
+  test.each(['root.json', '1.root.json', `root.${HASH}.json`, 'targets/a.json'])(
+    'HEAD of %s is a variant of GET, unlike with the old server',
+    (file) => {
+      const path = `/v2/a/_trust/tuf/${file}`;
+      expect(routeOf('HEAD', path)).toEqual(routeOf('GET', path));
+      expect(routeOf('HEAD', path)).not.toEqual(notFound);
+    },
+  );
+
+  test.each([
+    '/v2/',
+    '/v2/a/_trust/tuf/',
+    '/v2/a/_trust/tuf/timestamp.key',
+    '/v2/a/_trust/changefeed',
+    '/v2/_trust/changefeed',
+    '/_notary_server/health',
+    '/metrics',
+  ])('HEAD of %s, which is no metadata, fits nothing', (path) => {
+    expect(routeOf('HEAD', path)).toEqual(notFound);
   });
 
   test.each(['PATCH', 'OPTIONS', 'TRACE', 'FOO', 'get'])('%s is known nowhere', (method) => {

@@ -92,6 +92,8 @@ function encodePath(path: string): string {
 /** One line of the table below: `read` gives the parameters where a path is one of its own. */
 interface Pattern {
   readonly method: 'GET' | 'POST' | 'DELETE';
+  /** Whether a HEAD is a variant of this GET. For the old server it never was (WIRE §1.2). */
+  readonly head?: true;
   readonly read: (path: string) => Route | undefined;
 }
 
@@ -114,18 +116,21 @@ const patterns: readonly Pattern[] = [
   { method: 'POST', read: below(TUF, (gun) => ({ operation: 'UpdateTUF', gun })) },
   {
     method: 'GET',
+    head: true,
     read: file(BY_HASH, DELEGATION, (gun, role, checksum) => {
       return { operation: 'GetRoleByHash', gun, role, checksum };
     }),
   },
   {
     method: 'GET',
+    head: true,
     read: file(BY_VERSION, DELEGATION_BY_VERSION, (gun, version, role) => {
       return { operation: 'GetRoleByVersion', gun, role, version };
     }),
   },
   {
     method: 'GET',
+    head: true,
     read: file(CURRENT, DELEGATION, (gun, role) => ({ operation: 'GetRole', gun, role })),
   },
   { method: 'GET', read: key((gun, role) => ({ operation: 'GetKey', gun, role })) },
@@ -143,7 +148,7 @@ const patterns: readonly Pattern[] = [
   { method: 'GET', read: (path) => (path === '/metrics' ? { operation: 'Metrics' } : undefined) },
 ];
 
-/** What the last route takes; a HEAD is never a variant of GET. */
+/** What the last route takes. */
 const KNOWN_METHODS = new Set(['GET', 'POST', 'PUT', 'HEAD', 'DELETE']);
 
 function match(method: string, path: string, query: string): Destination {
@@ -151,7 +156,9 @@ function match(method: string, path: string, query: string): Destination {
   for (const pattern of patterns) {
     const route = pattern.read(path);
     if (route === undefined) continue;
-    if (pattern.method === method) return { kind: 'route', route, query };
+    if (pattern.method === method || (pattern.head && method === 'HEAD')) {
+      return { kind: 'route', route, query };
+    }
     pathFits = true;
   }
   if (path.includes('\n')) return { kind: pathFits ? 'wrong-method' : 'no-page' };

@@ -35,14 +35,25 @@ const download = (bytes: string, cacheControl: string) => ({
     'content-length': String(Buffer.byteLength(bytes)),
     'cache-control': cacheControl,
     'last-modified': 'Sun, 22 Nov 2026 10:28:37 UTC',
+    etag: `"${sha256(bytes)}"`,
   },
   body: bytes,
 });
+const unchanged = (bytes: string, cacheControl: string) => {
+  const {
+    'content-type': _,
+    'content-length': __,
+    ...headers
+  } = download(bytes, cacheControl).headers;
+  return { status: 304, headers, body: '' };
+};
+const rawRequest = (method: string, more = '') =>
+  `${method} ${at('root.json')} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
 const FOR_NOW = 'public, max-age=300, s-maxage=300, must-revalidate';
 const FOR_EVER = 'public, max-age=2592000, s-maxage=2592000';
 
 describe('a download', () => {
-  test('of the current version has exactly these headers', async () => {
+  test('of the current version has exactly the old headers, and an ETag of ours', async () => {
     expect(await server.request('GET', at('root.json'))).toEqual(download(root, FOR_NOW));
   });
 
@@ -63,12 +74,65 @@ describe('a download', () => {
     { 'If-Modified-Since': 'Sun, 22 Nov 2026 10:28:37 GMT' },
     { Range: 'bytes=0-1' },
     { 'Accept-Encoding': 'gzip' },
-    { 'If-None-Match': '*' },
+    { 'If-None-Match': `"${sha256('other bytes')}"` },
+    { 'If-None-Match': '' },
+    { 'If-Match': '"other bytes"' },
   ])('is whole whatever %j asks for', async (headers) => {
     expect(await server.request('GET', at('root.json'), { headers })).toEqual(
       download(root, FOR_NOW),
     );
   });
+
+  test.each([
+    ['root.json', FOR_NOW],
+    ['1.root.json', FOR_EVER],
+    ['by checksum', FOR_EVER],
+  ])('of %s is 304 for whoever has it, unlike with the old server', async (file, cacheControl) => {
+    const path = at(file === 'by checksum' ? `root.${sha256(root)}.json` : file);
+    const tag = `"${sha256(root)}"`;
+    for (const tags of [tag, `W/${tag}`, `"a,b", ${tag},W/"c"`, '*', ' * ']) {
+      const headers = { 'If-None-Match': tags };
+      expect(await server.request('GET', path, { headers })).toEqual(unchanged(root, cacheControl));
+      expect(await server.request('HEAD', path, { headers })).toEqual(
+        unchanged(root, cacheControl),
+      );
+    }
+  });
+
+  test('of the next version is whole for whoever has the last one', async () => {
+    const first = await server.request('GET', at('1.targets.json'));
+    const headers = { 'If-None-Match': first.headers['etag'] };
+
+    expect(await server.request('GET', at('targets.json'), { headers })).toMatchObject({
+      status: 200,
+    });
+    expect(await server.request('GET', at('1.targets.json'), { headers })).toMatchObject({
+      status: 304,
+    });
+  });
+
+  test('leaves the connection usable behind a 304 and a HEAD', async () => {
+    const tag = `If-None-Match: "${sha256(root)}"\r\n`;
+
+    const answers = await server.raw(
+      rawRequest('GET', tag) + rawRequest('HEAD') + rawRequest('GET', 'Connection: close\r\n'),
+    );
+
+    expect(answers.match(/^HTTP\/1\.1 \d+/gm)).toEqual([
+      'HTTP/1.1 304',
+      'HTTP/1.1 200',
+      'HTTP/1.1 200',
+    ]);
+    expect(answers.split(root)).toHaveLength(2);
+  });
+
+  test.each(['root.json', '1.root.json', 'timestamp.json'])(
+    'of %s by HEAD has the headers of a GET and no body, unlike with the old server',
+    async (file) => {
+      const { status, headers } = await server.request('GET', at(file));
+      expect(await server.request('HEAD', at(file))).toEqual({ status, headers, body: '' });
+    },
+  );
 
   test('gives the highest version; the old ones stay', async () => {
     const versions = await Promise.all(
@@ -121,8 +185,10 @@ describe('nothing is found', () => {
   );
 
   test.each([
-    ['HEAD', at('root.json')],
     ['HEAD', '/v2/'],
+    ['HEAD', at('timestamp.key')],
+    ['HEAD', `/v2/${GUN}/_trust/changefeed?records=1`],
+    ['HEAD', '/_notary_server/health'],
     ['PUT', at('root.json')],
     ['POST', at('root.json')],
     ['DELETE', at('root.json')],
@@ -137,6 +203,35 @@ describe('nothing is found', () => {
     );
     expect(expected.headers['content-length']).toBe('104');
   });
+});
+
+/** A proxy may keep only what says that it may: nothing here does, so it must keep none of it. */
+test.each([
+  ['GET', '/v2/', 200],
+  ['GET', at('timestamp.key'), 200],
+  ['GET', `/v2/${GUN}/_trust/changefeed?records=1`, 200],
+  ['GET', '/_notary_server/health', 200],
+  ['GET', '/metrics', 200],
+  ['GET', at('root.json', 'example.com/unpublished'), 404],
+  ['GET', at('2.root.json'), 404],
+  ['GET', at(`root.${sha256('x')}.json`), 404],
+  ['GET', `/v2/${GUN}/_trust/changefeed?records=x`, 400],
+  ['POST', at(''), 400],
+  ['DELETE', at('', 'example.com/unpublished'), 200],
+  ['PATCH', at('root.json'), 405],
+])('%s %s says nothing to caches', async (method, path, status) => {
+  const answer = await server.request(method, path);
+
+  expect(answer.status).toBe(status);
+  const names = Object.keys(answer.headers);
+  expect(
+    names.filter((name) => /^(cache-control|pragma|expires|etag|last-modified|age)$/.test(name)),
+  ).toEqual([]);
+});
+
+test('HEAD of what is not there has the headers of the 404 and no body', async () => {
+  const path = at('root.json', 'example.com/unpublished');
+  expect(await server.request('HEAD', path)).toEqual({ ...notFound(), body: '' });
 });
 
 test.each(['PATCH', 'OPTIONS', 'TRACE'])('%s is 405 with an empty body', async (method) => {

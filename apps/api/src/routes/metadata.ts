@@ -1,9 +1,11 @@
 import type { PublishedFile, ReadModel } from '@scrivener/read-model';
 import { parseRoleName, type Gun, type ServerRole, type Sha256 } from '@scrivener/tuf';
 import { answer, TEXT } from '../answer.ts';
-import { cachingHeaders, type CachePolicy } from '../caching.ts';
+import { cachingHeaders, isAtHand, type CachePolicy } from '../caching.ts';
 import { NotaryError } from '../errors.ts';
 import type { Exchange, Handler } from './route.ts';
+
+// A HEAD comes here as well as a GET, and gets the same headers.
 
 /** `GET …/{role}.json`: the highest version. Timestamp and snapshot are renewed first (WIRE §8.4). */
 export function getRole(
@@ -65,7 +67,7 @@ function parseSha256(text: string): Sha256 | undefined {
 }
 
 function send(
-  { res }: Exchange,
+  { req, res }: Exchange,
   role: string,
   file: PublishedFile | undefined,
   caching: CachePolicy,
@@ -75,6 +77,10 @@ function send(
     res.locals.log.info(`404 GET ${role} role`);
     throw new NotaryError('METADATA_NOT_FOUND', { detail: {} });
   }
-  const headers = { 'Content-Type': TEXT, ...cachingHeaders(caching, kind, file) };
-  answer(res, 200, headers, file.bytes);
+  const headers = cachingHeaders(caching, kind, file);
+  if (isAtHand(req.headers['if-none-match'], file)) {
+    answer(res, 304, headers);
+    return;
+  }
+  answer(res, 200, { 'Content-Type': TEXT, ...headers }, file.bytes);
 }
