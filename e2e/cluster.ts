@@ -46,6 +46,8 @@ export interface ClusterSize {
   readonly apis?: number;
   readonly workers?: number;
   readonly projectors?: number;
+  /** `caching.max_age.current_metadata` of the APIs, in seconds. */
+  readonly currentMaxAge?: number;
 }
 
 /**
@@ -54,7 +56,7 @@ export interface ClusterSize {
  */
 export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
   if (DATABASE_URL === undefined) throw new Error('DATABASE_URL is not set: run this by npm test');
-  const { apis = 1, workers = 1, projectors = 1 } = size;
+  const { apis = 1, workers = 1, projectors = 1, currentMaxAge } = size;
   const directory = mkdtempSync(join(tmpdir(), 'cluster-'));
   const name = randomBytes(4).toString('hex');
   const databases = [`e2e_server_${name}`, `e2e_signer_${name}`] as const;
@@ -101,6 +103,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
         trust_service: { type: 'queue', ...queue, key_algorithm: 'ecdsa' },
         storage,
         logging,
+        caching: { max_age: { current_metadata: currentMaxAge } },
       });
       return run('api', config, index);
     }),
