@@ -27,8 +27,11 @@ export {
 export { generateServerKey, importServerKey, type ServerPrivateKey } from './server-key.ts';
 export {
   assembleServerRoles,
+  checkServerPayload,
   checkSigningRequest,
   signServerRoles,
+  snapshotPayload,
+  timestampPayload,
   verifyServerRoles,
   type ServerSignatures,
   type Sign,

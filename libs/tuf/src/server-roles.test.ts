@@ -1,10 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { KeyId } from './key.ts';
+import type { ServerRole } from './role.ts';
 import { generateServerKey } from './server-key.ts';
 import {
   assembleServerRoles,
+  checkServerPayload,
   checkSigningRequest,
   signServerRoles,
+  snapshotPayload,
+  timestampPayload,
   verifyServerRoles,
   type Sign,
   type SigningRequest,
@@ -114,6 +118,82 @@ describe('a signer refuses', () => {
       checkSigningRequest(both.request);
       checkSigningRequest(timestampOnly.request);
     }).not.toThrow();
+  });
+});
+
+const check = (role: ServerRole, payload: string | Uint8Array) => () => {
+  checkServerPayload(role, Buffer.from(payload));
+};
+
+describe('a payload that somebody else composed', () => {
+  const payloads = () => {
+    const snapshot = Buffer.from(snapshotPayload(snapshotOf(both.request))).toString();
+    const timestamp = Buffer.from(timestampPayload(both.request, [])).toString();
+    return { snapshot, timestamp };
+  };
+  test('is signed where it is a snapshot or a timestamp in canonical form', () => {
+    const { snapshot, timestamp } = payloads();
+
+    expect(check('snapshot', snapshot)).not.toThrow();
+    expect(check('timestamp', timestamp)).not.toThrow();
+  });
+
+  test('may have a version that no double holds, in the form that is signed', () => {
+    const { timestamp } = payloads();
+    const version = (value: bigint) => timestamp.replace(/"version":1/, `"version":${value}`);
+
+    expect(check('timestamp', version(2n ** 53n))).not.toThrow();
+    expect(check('timestamp', version(2n ** 53n + 1n))).toThrow(
+      'not a timestamp in canonical form',
+    );
+  });
+
+  test.each<[string, ServerRole, (payload: ReturnType<typeof payloads>) => string]>([
+    ['the other role', 'snapshot', ({ timestamp }) => timestamp],
+    ['the other role', 'timestamp', ({ snapshot }) => snapshot],
+    ['nothing', 'timestamp', () => ''],
+    ['no JSON', 'snapshot', () => 'attack at dawn'],
+    ['white space', 'timestamp', ({ timestamp }) => `${timestamp} `],
+    ['a second document', 'timestamp', ({ timestamp }) => timestamp + timestamp],
+    ['a way out of the signed part', 'snapshot', ({ snapshot }) => `${snapshot},"x":{}`],
+    [
+      'another order',
+      'timestamp',
+      ({ timestamp }) => timestamp.replace(/^\{(.*),("v.*)\}/, '{$2,$1}'),
+    ],
+    ['a member too many', 'timestamp', ({ timestamp }) => timestamp.replace(/\}$/, ',"x":1}')],
+    ['version 0', 'timestamp', ({ timestamp }) => timestamp.replace('"version":1', '"version":0')],
+    ['no version', 'snapshot', ({ snapshot }) => snapshot.replace(',"version":1', '')],
+    ['no expiry', 'timestamp', ({ timestamp }) => timestamp.replace(/"expires":"[^"]*",/, '')],
+    [
+      'an expiry of null',
+      'timestamp',
+      ({ timestamp }) => timestamp.replace(/("expires":)"[^"]*"/, '$1null'),
+    ],
+    [
+      'a role too many',
+      'timestamp',
+      ({ timestamp }) => timestamp.replace(/"snapshot":(\{.*\})\}/, '"root":$1,"snapshot":$1}'),
+    ],
+    ['no snapshot', 'timestamp', ({ timestamp }) => timestamp.replace('"snapshot"', '"tophsnas"')],
+    ['no sha256', 'timestamp', ({ timestamp }) => timestamp.replace(/"sha256":"[^"]*",/, '')],
+    [
+      'a short sha512',
+      'timestamp',
+      ({ timestamp }) => timestamp.replace(/("sha512":")[^"]{4}/, '$1'),
+    ],
+    ['an unknown hash', 'timestamp', ({ timestamp }) => timestamp.replace('"sha512"', '"sha999"')],
+    ['a root', 'snapshot', ({ snapshot }) => snapshot.replace('Snapshot', 'Root')],
+  ])('is refused: %s as %s', (_, role, payload) => {
+    expect(check(role, payload(payloads()))).toThrow(expect.objectContaining({ name: 'TufError' }));
+  });
+
+  test('is refused where it is no UTF-8', () => {
+    const { snapshot } = payloads();
+    const bytes = Buffer.from(snapshot.replace('root', '?oot'));
+    bytes[bytes.indexOf('?')] = 0xff;
+
+    expect(check('snapshot', bytes)).toThrow(expect.objectContaining({ name: 'TufError' }));
   });
 });
 

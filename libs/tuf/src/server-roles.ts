@@ -1,16 +1,23 @@
 import { canonicalJson } from './canonical-json.ts';
-import { envelopeOf, marshalEnvelope, MAX_INT64, parseMetafile } from './envelope.ts';
+import {
+  envelopeOf,
+  marshalEnvelope,
+  MAX_INT64,
+  parseMetafile,
+  type Envelope,
+} from './envelope.ts';
 import { judge, Refusal } from './errors.ts';
+import { fileMetaOf } from './file-meta.ts';
 import type { Gun } from './gun.ts';
-import { readJson } from './json.ts';
+import { decodeUtf8, readJson } from './json.ts';
 import type { KeyId } from './key.ts';
-import { sha256Of, type Metafile } from './metafile.ts';
+import { sha256Of, type Metafile, type UploadedFile } from './metafile.ts';
 import type { ServerRole } from './role.ts';
 import { readStoredRoot, topLevelSigners } from './root.ts';
 import { checkSignatures } from './signed.ts';
 import { readSnapshot, renderSnapshot } from './snapshot.ts';
 import { parseTime } from './times.ts';
-import { renderTimestamp } from './timestamp.ts';
+import { readTimestamp, renderTimestamp } from './timestamp.ts';
 
 /**
  * What the server has to sign so that an update or a renewal becomes current. Snapshot and
@@ -81,12 +88,9 @@ export function checkSigningRequest({ snapshot, timestamp }: SigningRequest): vo
 /** Well-formed is what comes out the same when it is read and written again. */
 function checkSnapshotToSign(snapshot: SnapshotToSign): void {
   checkVersionAndKeys('snapshot', snapshot);
-  const bytes = marshalEnvelope(snapshot.signed, []);
-  const { envelope, version } = parseMetafile('snapshot', bytes);
-  const meta = readSnapshot({ role: 'snapshot', envelope });
-  const expires = envelope.signed?.get('expires');
-  const written = renderSnapshot(version, typeof expires === 'string' ? expires : '', meta);
-  if (version !== snapshot.version || written !== snapshot.signed) {
+  const file = parseMetafile('snapshot', marshalEnvelope(snapshot.signed, []));
+  const written = rewriteSnapshot(file);
+  if (file.version !== snapshot.version || written !== snapshot.signed) {
     throw new Refusal('what is to be signed is not a snapshot of that version in canonical form');
   }
 }
@@ -105,19 +109,67 @@ function checkVersionAndKeys(
   }
 }
 
+/**
+ * The same for one payload that somebody else composed, as an old Notary Server does: it has to be
+ * the canonical JSON (WIRE §7.2) of a well-formed snapshot or timestamp. Throws `TufError`.
+ */
+export function checkServerPayload(role: ServerRole, payload: Uint8Array): void {
+  judge('VALIDATION', () => {
+    const file = parseMetafile(role, marshalEnvelope(decodeUtf8(payload), []));
+    if (file.version < 1n) throw new Refusal(`${role} ${file.version} cannot be`);
+    const written = role === 'snapshot' ? rewriteSnapshot(file) : rewriteTimestamp(file);
+    if (!Buffer.from(payloadOf(written)).equals(payload)) {
+      throw new Refusal(`what is to be signed is not a ${role} in canonical form`);
+    }
+  });
+}
+
+function rewriteSnapshot({ version, envelope }: UploadedFile): string {
+  return renderSnapshot(version, expiry(envelope), readSnapshot({ role: 'snapshot', envelope }));
+}
+
+function rewriteTimestamp({ version, envelope }: UploadedFile): string {
+  return renderTimestamp(version, expiry(envelope), readTimestamp({ role: 'timestamp', envelope }));
+}
+
+/** As it was written; the empty text, which no file comes to, where it is missing. */
+function expiry({ signed }: Envelope): string {
+  const expires = signed?.get('expires');
+  return typeof expires === 'string' ? expires : '';
+}
+
 /** Makes the signatures that a request asks for. The caller holds the keys. */
 export function signServerRoles(request: SigningRequest, sign: Sign): ServerSignatures {
   const { snapshot, timestamp } = request;
-  const signed = (keyids: readonly KeyId[], text: string): Signature[] => {
-    const payload = new TextEncoder().encode(canonicalJson(readJson(text).value));
-    return keyids.map((keyid) => sign(keyid, payload));
-  };
+  const all = (keyids: readonly KeyId[], payload: Uint8Array) =>
+    keyids.map((keyid) => sign(keyid, payload));
   if (snapshot === undefined) {
-    return { timestamp: signed(timestamp.keyids, timestampText(request, undefined)) };
+    return { timestamp: all(timestamp.keyids, timestampPayload(request, undefined)) };
   }
-  const signatures = signed(snapshot.keyids, snapshot.signed);
-  const text = timestampText(request, marshalEnvelope(snapshot.signed, signatures));
-  return { snapshot: signatures, timestamp: signed(timestamp.keyids, text) };
+  const signatures = all(snapshot.keyids, snapshotPayload(snapshot));
+  return {
+    snapshot: signatures,
+    timestamp: all(timestamp.keyids, timestampPayload(request, signatures)),
+  };
+}
+
+/** What the keys of a snapshot sign: canonical JSON (WIRE §7.2). */
+export function snapshotPayload({ signed }: SnapshotToSign): Uint8Array {
+  return payloadOf(signed);
+}
+
+/** What the keys of the timestamp sign, once the signatures of the snapshot to be signed are there. */
+export function timestampPayload(
+  request: SigningRequest,
+  snapshotSignatures: readonly Signature[] | undefined,
+): Uint8Array {
+  const { snapshot } = request;
+  const made = snapshot && marshalEnvelope(snapshot.signed, snapshotSignatures ?? []);
+  return payloadOf(timestampText(request, made));
+}
+
+function payloadOf(signed: string): Uint8Array {
+  return new TextEncoder().encode(canonicalJson(readJson(signed).value));
 }
 
 /** The files that a request and its answer come to: the snapshot if one was asked for, the timestamp. */
@@ -158,7 +210,7 @@ function timestampText(
 ): string {
   const bytes = snapshotMade ?? timestamp.snapshot?.bytes;
   if (bytes === undefined) throw new RangeError('a timestamp needs a snapshot');
-  return renderTimestamp(timestamp.version, timestamp.expires, bytes);
+  return renderTimestamp(timestamp.version, timestamp.expires, fileMetaOf(bytes));
 }
 
 function metafile(

@@ -9,6 +9,7 @@ import { keyId } from './key.ts';
 import type { UploadedFile } from './metafile.ts';
 import { isDelegation, parseRoleName, type RoleName } from './role.ts';
 import { readStoredRoot, topLevelSigners } from './root.ts';
+import { checkServerPayload } from './server-roles.ts';
 import { checkSignatures } from './signed.ts';
 import { verifySnapshot } from './snapshot.ts';
 import { verifyDelegation, verifyTargets, type Targets } from './targets.ts';
@@ -48,6 +49,14 @@ describe.each(collections)('%s', (collection) => {
     );
 
     expect(Buffer.from(written).toString()).toBe(Buffer.from(file?.bytes ?? []).toString());
+  });
+
+  test.each(['snapshot', 'timestamp'] as const)('%s is what a signer signs', (role) => {
+    const { signed } = envelopeOf(files.get(role) ?? rootFile);
+
+    expect(() => {
+      checkServerPayload(role, Buffer.from(canonicalJson(signed ?? null)));
+    }).not.toThrow();
   });
 
   test('keys are filed under the ids that we compute', () => {
