@@ -1,3 +1,4 @@
+import { UnreadableKey } from '@scrivener/signing';
 import { CompactEncrypt, compactDecrypt } from 'jose';
 
 /**
@@ -7,7 +8,7 @@ import { CompactEncrypt, compactDecrypt } from 'jose';
 export type SealErrorCode = 'NO_PASSPHRASE' | 'SEAL_BROKEN';
 
 /** A key that is there and cannot be used. */
-export class SealError extends Error {
+export class SealError extends UnreadableKey {
   override readonly name = 'SealError';
   readonly code: SealErrorCode;
 

@@ -1,5 +1,5 @@
 export { createKeySigner } from './key-signer.ts';
-export type { KeyStore } from './key-store.ts';
+export { UnreadableKey, type HeldKey, type KeyStore } from './key-store.ts';
 export {
   SigningError,
   type CreateKeyRequest,

@@ -12,6 +12,10 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
   });
   afterAll(() => keys.close());
 
+  test('a store that can be used says so', async () => {
+    await expect(keys.check()).resolves.toBeUndefined();
+  });
+
   describe('a pending key', () => {
     test('is found by its repository, role and algorithm', async () => {
       const request = asked();
@@ -109,10 +113,49 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
       expect(await keys.find(...other(request.gun), key.keyid)).toBeUndefined();
     });
 
+    test('is found by its id alone, with what it was made for', async () => {
+      const request = asked({ role: 'snapshot' });
+      const key = generateServerKey('ecdsa');
+      await keys.addPending(request, key);
+
+      const held = await keys.findById(key.keyid);
+
+      expect(held).toMatchObject({ gun: request.gun, role: 'snapshot' });
+      expect(held?.key.publicKey).toEqual(key.publicKey);
+    });
+
+    test.each(['pending', 'used'])('that was removed while %s is gone', async (state) => {
+      const request = asked();
+      const [key, next] = [generateServerKey('ed25519'), generateServerKey('ed25519')];
+      await keys.addPending(request, key);
+      await keys.find(request.gun, 'timestamp', key.keyid); // now in whatever cache there is
+      if (state === 'used') await keys.markUsed([key.keyid]);
+
+      await keys.remove(key.keyid);
+      await keys.remove(key.keyid);
+
+      expect(await keys.find(request.gun, 'timestamp', key.keyid)).toBeUndefined();
+      expect(await keys.findById(key.keyid)).toBeUndefined();
+      expect(await keys.findPending(request)).toBeUndefined();
+      expect(await keys.addPending(request, next)).toBe(true);
+    });
+
+    test('stays when another is removed', async () => {
+      const request = asked();
+      const key = generateServerKey('ed25519');
+      await keys.addPending(request, key);
+
+      await keys.remove(generateServerKey('ed25519').keyid);
+
+      expect(await keys.findPending(request)).toEqual(key.publicKey);
+      expect(await keys.findById(key.keyid)).toBeDefined();
+    });
+
     test('that nobody added is not found', async () => {
       const stranger = generateServerKey('ed25519');
 
       expect(await keys.find(freshGun(), 'timestamp', stranger.keyid)).toBeUndefined();
+      expect(await keys.findById(stranger.keyid)).toBeUndefined();
       await expect(keys.markUsed([stranger.keyid])).resolves.toBeUndefined();
     });
   });

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createKeySigner, type KeyStore } from '@scrivener/signing';
+import { startTcpProxy } from '@scrivener/signing/bullmq/testing';
 import {
   createKeys,
   freshGun,
@@ -19,8 +20,9 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-const open = (passphrase = 'swordfish', cachedKeys = 100) =>
+const open = (passphrase = 'swordfish', cachedKeys = 100, believedFor?: number) =>
   new PostgresKeyStore({
+    ...(believedFor === undefined ? {} : { believedFor }),
     databaseUrl: database.url,
     sealer: createSealer({ NOTARY_SIGNER_TS: passphrase }, 'ts'),
     cachedKeys,
@@ -80,6 +82,21 @@ describe('several processes on one database', () => {
       const request = { gun: keys.gun, role: 'timestamp', algorithm: 'ed25519' } as const;
       expect(await other.findPending(request)).toBeUndefined();
     });
+  });
+
+  test('cease to know a key that one removed, when they look again', async () => {
+    const [one, other] = [open(), open('swordfish', 100, 300)];
+    const keys = await createKeys(createKeySigner(one));
+    await createKeySigner(other).sign(publishRequest(keys));
+
+    await one.remove(keys.timestamp);
+
+    await expect
+      .poll(() => other.find(keys.gun, 'timestamp', keys.timestamp), { timeout: 10_000 })
+      .toBeUndefined();
+    expect(await other.find(keys.gun, 'snapshot', keys.snapshot)).toBeDefined();
+    expect(await one.find(keys.gun, 'timestamp', keys.timestamp)).toBeUndefined();
+    await Promise.all([one.close(), other.close()]);
   });
 
   test('sign the same bytes', async () => {
@@ -170,6 +187,29 @@ describe('trouble is never an unknown key', () => {
     const outcome = await trouble((store) => store.findPending(asked()), nowhere);
 
     expect(outcome).toHaveProperty('error');
+  });
+
+  test('a database that goes away throws, once a key in memory has to be looked for again', async () => {
+    const url = new URL(database.url);
+    const proxy = await startTcpProxy({ host: url.hostname, port: Number(url.port) });
+    url.port = String(proxy.port);
+    const store = new PostgresKeyStore({
+      databaseUrl: url.href,
+      sealer: createSealer({ NOTARY_SIGNER_TS: 'swordfish' }, 'ts'),
+      believedFor: 300,
+    });
+    const { gun, timestamp } = await createKeys(createKeySigner(store));
+
+    proxy.cut();
+    await delay(400);
+    await expect(store.find(gun, 'timestamp', timestamp)).rejects.toThrow(
+      'the key database failed',
+    );
+    await proxy.restore();
+
+    expect(await store.find(gun, 'timestamp', timestamp)).toBeDefined();
+    await store.close();
+    await proxy.close();
   });
 
   test('a table that somebody has locked throws within 3 s, and works again afterwards', async () => {

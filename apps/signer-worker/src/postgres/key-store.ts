@@ -4,7 +4,7 @@ import {
   UniqueConstraintViolationException,
   type EntityManager,
 } from '@mikro-orm/postgresql';
-import type { CreateKeyRequest, KeyStore } from '@scrivener/signing';
+import type { CreateKeyRequest, HeldKey, KeyStore } from '@scrivener/signing';
 import {
   importServerKey,
   type Gun,
@@ -23,15 +23,14 @@ export interface PostgresKeyStoreOptions {
   readonly sealer: Sealer;
   /** Most unsealed keys to hold in memory; unsealing one costs a millisecond or more. */
   readonly cachedKeys?: number;
+  /** How long an unsealed key is believed in after it was last seen in the database, in milliseconds. */
+  readonly believedFor?: number;
   /** Most connections to the database. */
   readonly connections?: number;
 }
 
-/** An unsealed key, and to whom it belongs. */
-interface Held {
-  readonly gun: string;
-  readonly role: string;
-  readonly key: ServerPrivateKey;
+/** An unsealed key. */
+interface Held extends HeldKey {
   /** Whether this process has seen to it that the key is not pending. */
   used: boolean;
 }
@@ -40,7 +39,15 @@ interface Held {
 const CONNECT_TIMEOUT = 2_000;
 const STATEMENT_TIMEOUT = 2_000;
 
+/**
+ * A key that another worker removed goes on signing here for at most that long. Also how long a
+ * database may be away, say while it fails over, before keys in use cannot sign any more.
+ */
+const BELIEVED_FOR = 30_000;
+
 const keyAlgorithm = z.enum(['ed25519', 'ecdsa']);
+const heldRole = z.enum(['snapshot', 'timestamp']);
+const heldGun = z.custom<Gun>((value) => typeof value === 'string' && value !== '');
 
 /** Keys in the signer's own database, sealed. */
 export class PostgresKeyStore implements KeyStore {
@@ -52,6 +59,7 @@ export class PostgresKeyStore implements KeyStore {
     databaseUrl,
     sealer,
     cachedKeys = 10_000,
+    believedFor = BELIEVED_FOR,
     connections = 10,
   }: PostgresKeyStoreOptions) {
     this.#sealer = sealer;
@@ -66,7 +74,13 @@ export class PostgresKeyStore implements KeyStore {
         keepAlive: true,
       },
     });
-    this.#cache = new LRUCache({ max: cachedKeys, fetchMethod: (keyid) => this.#load(keyid) });
+    this.#cache = new LRUCache({
+      max: cachedKeys,
+      ttl: believedFor,
+      noDeleteOnFetchRejection: true,
+      fetchMethod: async (keyid, old) =>
+        old === undefined ? this.#load(keyid) : this.#stillThere(old),
+    });
   }
 
   /** Throws where the database cannot be used (yet): not there, no tables, no rights. */
@@ -125,8 +139,12 @@ export class PostgresKeyStore implements KeyStore {
   }
 
   async find(gun: Gun, role: ServerRole, keyid: KeyId): Promise<ServerPrivateKey | undefined> {
-    const held = await this.#cache.fetch(keyid);
+    const held = await this.findById(keyid);
     return held?.gun === gun && held.role === role ? held.key : undefined;
+  }
+
+  async findById(keyid: KeyId): Promise<HeldKey | undefined> {
+    return this.#cache.fetch(keyid);
   }
 
   async markUsed(keyids: readonly KeyId[]): Promise<void> {
@@ -137,6 +155,16 @@ export class PostgresKeyStore implements KeyStore {
       const held = this.#cache.peek(keyid);
       if (held !== undefined) held.used = true;
     }
+  }
+
+  async remove(keyid: KeyId): Promise<void> {
+    await this.#query((em) =>
+      em.transactional(async (em) => {
+        await em.nativeDelete(PendingKey, { keyId: keyid });
+        await em.nativeDelete(PrivateKey, { keyId: keyid });
+      }),
+    );
+    this.#cache.delete(keyid);
   }
 
   async close(): Promise<void> {
@@ -151,7 +179,14 @@ export class PostgresKeyStore implements KeyStore {
     if (key.keyid !== keyid) {
       throw new SealError('SEAL_BROKEN', `what is sealed as key ${keyid} is another key`);
     }
-    return { gun: row.gun, role: row.role, key, used: false };
+    return { gun: heldGun.parse(row.gun), role: heldRole.parse(row.role), key, used: false };
+  }
+
+  /** Costs a look at an index, where unsealing anew would cost a millisecond of computing. */
+  async #stillThere(held: Held): Promise<Held | undefined> {
+    const { keyid } = held.key;
+    const rows = await this.#query((em) => em.count(PrivateKey, { keyId: keyid }));
+    return rows > 0 ? held : undefined;
   }
 
   async #query<Value>(work: (em: EntityManager) => Promise<Value>): Promise<Value> {

@@ -1,16 +1,10 @@
 import type { Gun, KeyId, PublicKey, ServerPrivateKey, ServerRole } from '@scrivener/tuf';
-import type { KeyStore } from '../key-store.ts';
+import type { HeldKey, KeyStore } from '../key-store.ts';
 import type { CreateKeyRequest } from '../signer.ts';
-
-interface Held {
-  readonly gun: Gun;
-  readonly role: ServerRole;
-  readonly key: ServerPrivateKey;
-}
 
 /** Keys in this process, gone when it ends. */
 export class MemoryKeyStore implements KeyStore {
-  readonly #held = new Map<KeyId, Held>();
+  readonly #held = new Map<KeyId, HeldKey>();
   readonly #pending = new Map<string, ServerPrivateKey>();
   /** The entry of `#pending` that a key takes. */
   readonly #pendingAs = new Map<KeyId, string>();
@@ -33,6 +27,10 @@ export class MemoryKeyStore implements KeyStore {
     return held?.gun === gun && held.role === role ? held.key : undefined;
   }
 
+  async findById(keyid: KeyId): Promise<HeldKey | undefined> {
+    return this.#held.get(keyid);
+  }
+
   async markUsed(keyids: readonly KeyId[]): Promise<void> {
     for (const keyid of keyids) {
       const asked = this.#pendingAs.get(keyid);
@@ -41,6 +39,13 @@ export class MemoryKeyStore implements KeyStore {
       this.#pendingAs.delete(keyid);
     }
   }
+
+  async remove(keyid: KeyId): Promise<void> {
+    await this.markUsed([keyid]);
+    this.#held.delete(keyid);
+  }
+
+  async check(): Promise<void> {}
 
   async close(): Promise<void> {}
 }
