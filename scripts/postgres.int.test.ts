@@ -68,11 +68,15 @@ describe('startPostgres', () => {
     expect(await query(next.url, 'select 1 as one')).toEqual([{ one: 1 }]);
   });
 
-  test('starts again after the server was killed', async () => {
+  test('starts again after the server was killed and a process of it lingers', async () => {
     const folder = newFolder();
     const killed = await start(folder);
+    const sql = "select pid from pg_stat_activity where backend_type = 'checkpointer'";
+    const [checkpointer] = (await query(killed.url, sql)) as [{ pid: number }];
+    process.kill(checkpointer.pid, 'SIGSTOP');
     process.kill(killed.pid, 'SIGKILL');
     await killed.ended;
+    setTimeout(() => process.kill(checkpointer.pid, 'SIGCONT'), 500);
 
     const next = await start(folder);
 

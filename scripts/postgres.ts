@@ -16,7 +16,15 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Client } from 'pg';
-import { freePort, hasCode, readPid, startServer, stopProcess, worksIn } from './processes.ts';
+import {
+  freePort,
+  hasCode,
+  processesIn,
+  readPid,
+  startServer,
+  stopProcess,
+  worksIn,
+} from './processes.ts';
 import { SetUpError } from './set-up-error.ts';
 
 /** `nobody` and `nogroup` of Debian: PostgreSQL refuses to run as root. */
@@ -91,10 +99,14 @@ function isAccepting(directory: string, port: number): boolean {
   }
 }
 
-/** Stops the server on that directory, if there is one; it need not be a child of this process. */
+/**
+ * Stops the server on that directory, if there is one; it need not be a child of this process. The
+ * sessions of a killed server outlive it by a moment, and until they are gone no other can start.
+ */
 export async function stopLeftOverPostgres(directory: string): Promise<void> {
   const pid = readPid(join(directory, 'postmaster.pid'));
   if (pid !== undefined && worksIn(pid, directory)) await stopProcess(pid, 'SIGINT');
+  await Promise.all(processesIn(directory).map((orphan) => stopProcess(orphan, 'SIGTERM')));
 }
 
 /** Makes the database if it is not there. */

@@ -5,6 +5,7 @@ import {
   closeSync,
   constants,
   openSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -130,6 +131,13 @@ export function worksIn(pid: number, folder: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The pids of all processes whose working directory is `folder`. */
+export function processesIn(folder: string): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && worksIn(pid, folder));
 }
 
 /** The pid on the first line of a file, if there is such a file. */
