@@ -20,7 +20,7 @@ describe('deserialise', () => {
   test.each<RepositoryEvent>([
     published(1n),
     { ...common, type: 'RoleRenewed', data: { metafiles: [] } },
-    { ...common, type: 'RepositoryDeleted', data: {}, cause: { traceId: 't' } },
+    { ...common, type: 'RepositoryDeleted', data: {}, cause: { traceId: 't', spanId: 's' } },
     { ...common, type: 'KeyCreated', data: { role: 'snapshot', keyid: keyidOf('a'), key } },
   ])('reads what serialise wrote: $type', (event) => {
     expect(deserialise(fetched(event))).toEqual(event);

@@ -69,11 +69,13 @@ export function dataJson(event: RepositoryEvent): Json {
   return {};
 }
 
-const refJson = ({ role, version, sha256, length }: MetafileRef): Json => ({
+const refJson = ({ role, version, sha256, length, expires, madeBy }: MetafileRef): Json => ({
   role,
   version: version.toString(),
   sha256,
   length,
+  expires,
+  madeBy,
 });
 
 function isList(value: object): value is readonly Json[] {
@@ -132,7 +134,7 @@ function refFrom(value: unknown): MetafileRef {
 }
 
 function causeFrom(value: unknown): Cause {
-  const cause = members(value, [], ['requestId', 'subject', 'traceId']);
+  const cause = members(value, [], ['requestId', 'subject', 'traceId', 'spanId']);
   for (const member of Object.values(cause)) text(member);
   return cause;
 }

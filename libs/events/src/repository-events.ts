@@ -7,13 +7,20 @@ export interface MetafileRef {
   readonly sha256: Sha256;
   /** Bytes. */
   readonly length: number;
+  /** RFC 3339 in UTC with milliseconds. */
+  readonly expires: string;
+  /** `server`: signed for this event with keys of the server's; it can make the next one itself. */
+  readonly madeBy: 'client' | 'server';
 }
 
 /** Who asked, as far as it is known; kept for the audit, never decided upon. */
 export interface Cause {
   readonly requestId?: string;
   readonly subject?: string;
+  /** Of the trace that the request belongs to, 32 hex digits. */
   readonly traceId?: string;
+  /** The span in it that what follows from the event hangs below; only where the trace is recorded. */
+  readonly spanId?: string;
 }
 
 /** One thing that happened to a repository. Written once, never changed, replayed for ever. */

@@ -250,6 +250,21 @@ export function readModelContract(make: () => Promise<TestReadModel>): void {
   });
 
   describe('project', () => {
+    test('says how far it is behind the log', async () => {
+      expect(await readModel.lag()).toEqual({ position: 0, checkpoint: 0, behindMs: 0 });
+      tell = storyteller(made.events, () => new Date(Date.now() - 60_000).toISOString());
+      const { repository } = await tell.publish(start);
+      await tell.publish(repository);
+
+      const before = await readModel.lag();
+      await projectAll();
+
+      expect(before).toEqual({ position: 2, checkpoint: 0, behindMs: expect.any(Number) });
+      expect(before.behindMs).toBeGreaterThan(50_000);
+      expect(before.behindMs).toBeLessThan(120_000);
+      expect(await readModel.lag()).toEqual({ position: 2, checkpoint: 2, behindMs: 0 });
+    });
+
     test('says whether the log may go on, and moves the checkpoint', async () => {
       expect([await readModel.project(), await readModel.checkpoint()]).toEqual(['idle', 0]);
       let repository: Repository = start;

@@ -1,3 +1,4 @@
+import type { RecordedEvent } from '@scrivener/events';
 import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
 
 /** One stored version of a role, as GETs serve it. */
@@ -32,6 +33,25 @@ export interface ChangesQuery {
   readonly records: number;
 }
 
+/** How far a projection is behind its log. */
+export interface ProjectionLag {
+  /** Of the log's last event; 0 before the first. */
+  readonly position: number;
+  readonly checkpoint: number;
+  /**
+   * How long ago the oldest event that is not projected happened, in milliseconds; 0 where there is
+   * none. Clocks of different machines are compared, so small values mean little.
+   */
+  readonly behindMs: number;
+}
+
+/** Events that were just projected together. */
+export interface ProjectedBatch {
+  readonly events: readonly RecordedEvent[];
+  /** When their batch was begun. */
+  readonly startedAt: Date;
+}
+
 /** What GETs read. Everything here can be thrown away and projected again from the log. */
 export interface ReadModel {
   /** The highest version of a role. */
@@ -50,6 +70,9 @@ export interface ReadModel {
 
   /** Position of the last event that is projected; 0 before the first. */
   checkpoint(): Promise<number>;
+
+  /** One cheap look at log and checkpoint, as of the same moment. */
+  lag(): Promise<ProjectionLag>;
 
   /**
    * Resolves to true as soon as the checkpoint has reached `position`, in whatever process that

@@ -72,6 +72,16 @@ export function memoryReadModel(events: EventStore): ReadModel {
     project: async () => (working.size > 0 ? 'busy' : alone(projectBatch)),
 
     checkpoint: async () => projected.position,
+    lag: async () => {
+      const waiting = await events.readAfter(projected.position, Infinity);
+      const [oldest] = waiting;
+      const behindMs = oldest === undefined ? 0 : Date.now() - Date.parse(oldest.event.at);
+      return {
+        position: waiting.at(-1)?.position ?? projected.position,
+        checkpoint: projected.position,
+        behindMs: Math.max(0, behindMs),
+      };
+    },
     reached: (position, timeoutMs) => waiters.wait(position, timeoutMs),
 
     async replay() {

@@ -4,6 +4,7 @@ import type { ClientBase, Pool } from 'pg';
 import { changeRows } from '../changefeed.ts';
 import { ReadModelError } from '../errors.ts';
 import { metafileChanges } from '../metafiles.ts';
+import type { ProjectedBatch } from '../read-model.ts';
 import { bytea, gunDigest } from './digests.ts';
 
 /** Events per batch. */
@@ -25,7 +26,11 @@ interface Batch {
 
 /** What one batch came to. `checkpoint` is where it left the projection. */
 export type Outcome =
-  | { readonly result: 'idle' | 'more'; readonly checkpoint?: number }
+  | {
+      readonly result: 'idle' | 'more';
+      readonly checkpoint?: number;
+      readonly projected?: ProjectedBatch;
+    }
   | { readonly result: 'busy' };
 
 /**
@@ -37,12 +42,13 @@ export type Outcome =
  * another one would have to wait for.
  */
 export async function projectBatch(connection: Connection): Promise<Outcome> {
+  const startedAt = new Date();
   const batch = await readBatch(connection);
   const last = batch.events.at(-1);
   if (last === undefined) return { result: 'idle' };
   if (!(await writeBatch(connection, batch, last.position))) return { result: 'busy' };
   const result = batch.events.length === BATCH ? 'more' : 'idle';
-  return { result, checkpoint: last.position };
+  return { result, checkpoint: last.position, projected: { events: batch.events, startedAt } };
 }
 
 async function readBatch(connection: Connection): Promise<Batch> {

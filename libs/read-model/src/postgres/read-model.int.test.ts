@@ -84,6 +84,26 @@ describe('the read model in Postgres', () => {
       expect(live.changefeed.length).toBeGreaterThan(40);
     });
 
+    test('tells once of each event that it has projected, in whatever process that was', async () => {
+      const told: number[][] = [];
+      const open = () =>
+        postgresReadModel(database.url, {
+          poolSize: 1,
+          onProjected: (batch) => told.push(batch.events.map(({ position }) => position)),
+        });
+      while ((await readModel.project()) !== 'idle');
+      const models = [await open(), await open()];
+      const told1 = await storyteller(events).publish(emptyRepository(gunOf('told/once')));
+      const told2 = await storyteller(events).publish(told1.repository);
+
+      for (let round = 0; round < 3; round += 1) {
+        await Promise.all(models.map((model) => model.project()));
+      }
+
+      expect(told.flat()).toEqual([told1.recorded.position, told2.recorded.position]);
+      await Promise.all(models.map((model) => model.close()));
+    });
+
     test('readers see the old rows until a replay is through, and a killed one changes nothing', async () => {
       const { repository } = await storyteller(events).publish(emptyRepository(gunOf('old/rows')));
       while ((await readModel.project()) !== 'idle');

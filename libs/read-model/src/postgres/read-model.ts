@@ -5,7 +5,7 @@ import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
 import { pageOf } from '../changefeed.ts';
 import { ReadModelError } from '../errors.ts';
 import { positionWaiters } from '../position-waiters.ts';
-import type { Change, PublishedFile, ReadModel } from '../read-model.ts';
+import type { Change, ProjectedBatch, PublishedFile, ReadModel } from '../read-model.ts';
 import { bytea, gunDigest } from './digests.ts';
 import { ChangefeedEntry } from './entities.ts';
 import { CHANNEL, PROJECTION, projectBatch } from './project.ts';
@@ -22,6 +22,8 @@ export interface PostgresOptions {
   readonly poolSize?: number;
   /** How long a statement may take, in milliseconds; 10 s where absent. */
   readonly timeoutMs?: number;
+  /** Told of each batch that this process has projected; not of a replay. */
+  readonly onProjected?: (batch: ProjectedBatch) => void;
 }
 
 /**
@@ -30,7 +32,7 @@ export interface PostgresOptions {
  */
 export async function postgresReadModel(
   url: string,
-  { poolSize = 10, timeoutMs = 10_000 }: PostgresOptions = {},
+  { poolSize = 10, timeoutMs = 10_000, onProjected = () => {} }: PostgresOptions = {},
 ): Promise<ReadModel> {
   const orm = await MikroORM.init({
     clientUrl: url,
@@ -100,11 +102,24 @@ export async function postgresReadModel(
 
     async project() {
       const outcome = await projectBatch(pool);
-      if (outcome.result !== 'busy') waiters.reached(outcome.checkpoint ?? 0);
+      if (outcome.result === 'busy') return outcome.result;
+      waiters.reached(outcome.checkpoint ?? 0);
+      if (outcome.projected !== undefined) onProjected(outcome.projected);
       return outcome.result;
     },
 
     checkpoint,
+
+    async lag() {
+      const { rows } = await pool.query<LagRow>({ name: 'lag', text: LAG });
+      const [row] = rows;
+      if (row === undefined) throw new Error(`there is no projection ${PROJECTION}`);
+      return {
+        position: Number(row.position),
+        checkpoint: Number(row.checkpoint),
+        behindMs: row.behind_ms,
+      };
+    },
 
     reached(position, timeoutMs) {
       const answer = waiters.wait(position, timeoutMs);
@@ -124,6 +139,21 @@ export async function postgresReadModel(
     },
   };
 }
+
+interface LagRow {
+  readonly position: string;
+  readonly checkpoint: string;
+  readonly behind_ms: number;
+}
+
+/** One statement, so that the log cannot have grown between its two looks. */
+const LAG = `
+  select checkpoint, coalesce((select max(position) from events), 0) as position,
+    coalesce((
+      select greatest(0, extract(epoch from now() - at) * 1000)::float8 from events
+      where events.position = checkpoint + 1
+    ), 0) as behind_ms
+  from (select position as checkpoint from projections where name = '${PROJECTION}') as reached`;
 
 /** A statement that each connection prepares once, under its name. */
 interface Statement {
