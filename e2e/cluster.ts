@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { migrate } from '@scrivener/runtime';
+import { createJobKey } from '@scrivener/signing';
 import { Client } from 'pg';
 import { CA_FILE, FIXTURES } from '../fixtures/certificates.ts';
 import { ensureDatabase } from '../scripts/postgres.ts';
@@ -79,7 +80,9 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
     writeFileSync(path, JSON.stringify(settings));
     return path;
   };
-  const queue = { hostname: '127.0.0.1', port: redis.port };
+  const jobKeyFile = join(directory, 'job-keys');
+  writeFileSync(jobKeyFile, `${createJobKey()}\n`, { mode: 0o600 });
+  const queue = { hostname: '127.0.0.1', port: redis.port, job_key_file: jobKeyFile };
   const storage = { backend: 'postgres', db_url: databaseUrl };
   const logging = { level: 'info' };
   const run = (program: Program, config: string, index: number) =>

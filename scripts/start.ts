@@ -7,6 +7,7 @@ import { get } from 'node:https';
 import { createServer } from 'node:net';
 import { join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createJobKey } from '@scrivener/signing';
 import { CA_FILE, ensureCertificates } from '../fixtures/certificates.ts';
 import { startApps, stopApps, type Apps } from './apps.ts';
 import { migrateDatabases } from './migrate.ts';
@@ -211,15 +212,19 @@ function databaseUrl(superuserUrl: string, name: string): string {
  */
 function writeEnvironment(urls: { server: string; signer: string }, redisUrl: URL): void {
   const port = redisUrl.port || '6379';
+  const jobKeyFile = join(DATA, 'job-keys');
+  keepSecret(jobKeyFile, createJobKey);
   writeVariables('server.env', {
     NOTARY_SERVER_STORAGE_DB_URL: urls.server,
     NOTARY_SERVER_TRUST_SERVICE_HOSTNAME: redisUrl.hostname,
     NOTARY_SERVER_TRUST_SERVICE_PORT: port,
+    NOTARY_SERVER_TRUST_SERVICE_JOB_KEY_FILE: jobKeyFile,
   });
   writeVariables('signer.env', {
     NOTARY_SIGNER_STORAGE_DB_URL: urls.signer,
     NOTARY_SIGNER_QUEUE_HOSTNAME: redisUrl.hostname,
     NOTARY_SIGNER_QUEUE_PORT: port,
+    NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: jobKeyFile,
     NOTARY_SIGNER_PASSPHRASE1: passphrase(),
   });
 }
@@ -231,11 +236,15 @@ function writeVariables(name: string, variables: Record<string, string>): void {
   undo.push(() => rmSync(file, { force: true }));
 }
 
-/** Made once. Whoever loses it loses the keys that are sealed with it. */
+/** Whoever loses it loses the keys that are sealed with it. */
 function passphrase(): string {
-  const file = join(DATA, 'passphrase');
+  return keepSecret(join(DATA, 'passphrase'), () => randomBytes(24).toString('base64url'));
+}
+
+/** The text of that file, which is made once. */
+function keepSecret(file: string, make: () => string): string {
   try {
-    writeFileSync(file, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
+    writeFileSync(file, `${make()}\n`, { mode: 0o600, flag: 'wx' });
   } catch (error) {
     if (!hasCode(error, 'EEXIST')) throw error;
   }

@@ -1,3 +1,4 @@
+export { createJobKey, JobKeyError, parseJobKeys, type JobKeys } from './job-keys.ts';
 export { createKeySigner } from './key-signer.ts';
 export { UnreadableKey, type HeldKey, type KeyStore } from './key-store.ts';
 export {
