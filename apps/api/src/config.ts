@@ -1,89 +1,190 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
 import { posix } from 'node:path';
 import {
   ConfigError,
+  flag,
+  list,
   logLevel,
+  openReason,
+  parseAddress,
+  parseDatabaseUrl,
+  parseRedis,
+  port,
+  readCa,
+  readClientTls,
   readConfig,
+  readJobKeys,
+  readServerPair,
+  readText,
+  redisShape,
   resolveBeside,
+  seconds,
+  text,
+  tlsClientShape,
+  useInstead,
+  whole,
+  type Beside,
+  type ClientTls,
+  type ListenAddress,
   type LogLevel,
+  type RedisSettings,
+  type TlsFiles,
 } from '@scrivener/runtime';
+import { parseJobKeys, type JobKeys } from '@scrivener/signing';
 import type { ServerKeyAlgorithm } from '@scrivener/tuf';
 import { z } from 'zod';
 import type { CachePolicy } from './caching.ts';
 import type { UploadLimits } from './multipart.ts';
-import type { TimeLimits, TlsFiles } from './server.ts';
+import type { TimeLimits } from './server.ts';
 
-const seconds = (byDefault: number) =>
-  z.coerce
-    .number()
-    .positive()
-    .max(86_400)
-    .default(byDefault)
-    .transform((value) => Math.ceil(value * 1000));
-const count = (byDefault: number) =>
-  z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER).default(byDefault);
-const text = z.coerce.string().default('');
 const MIB = 1024 * 1024;
+const MANY = { min: 1, max: Number.MAX_SAFE_INTEGER };
+
+const LONGEST_AGE = 31_536_000;
+const maxAge = (byDefault: number) =>
+  z
+    .union([z.number(), z.string().regex(/^\d+$/).transform(Number)])
+    .refine((age) => Number.isInteger(age) && age >= 0 && age <= LONGEST_AGE)
+    .catch(-1)
+    .refine((age) => age >= 0, {
+      error: `must specify a cache-control max-age between 0 and ${LONGEST_AGE}`,
+    })
+    .prefault(byDefault);
+
+const tokenOption = (name: string, description: string) =>
+  z.string(`token auth requires a valid option string: "${name}"`).describe(description);
+
+/** Read as a whole, and only where `auth.type` is `token`; checked in this order (WIRE §14.3). */
+const tokenOptions = z.object(
+  {
+    realm: tokenOption('realm', 'URL where clients get their tokens'),
+    issuer: tokenOption('issuer', 'who signs the tokens: their `iss`'),
+    service: tokenOption('service', 'who the tokens are for: their `aud`'),
+    rootcertbundle: tokenOption(
+      'rootcertbundle',
+      'PEM: certificates of who signs tokens; relative to the working directory',
+    ),
+    autoredirect: z
+      .boolean('token auth requires a valid option bool: autoredirect')
+      .prefault(false)
+      .describe('the realm is `https://<Host>/auth/token`, whatever host the client asked'),
+  },
+  { error: 'auth.options must be a map[string]interface{}' },
+);
 
 /**
- * The server's settings under the names they had in the old configuration (WIRE §14.3); `limits` and
- * the members of `trust_service` for the queue are ours. Each can be set from the environment, too:
- * `storage.db_url` is `NOTARY_SERVER_STORAGE_DB_URL`.
+ * The server's settings under the names they had in the old configuration (WIRE §14.3). `limits`,
+ * `production` and the members of `trust_service` for the queue are ours.
  */
-const settings = z.object({
+export const serverSettings = z.object({
   server: z
-    .object({ http_addr: text, tls_cert_file: text, tls_key_file: text, client_ca_file: text })
+    .object({
+      http_addr: text().describe('where to listen: `:4443`, `127.0.0.1:4443`'),
+      tls_cert_file: text().describe('PEM: the certificate, and its chain; plain HTTP without it'),
+      tls_key_file: text().describe('PEM: its key, not encrypted'),
+      client_ca_file: text().describe('PEM: every client must show a certificate of these CAs'),
+    })
     .prefault({}),
   trust_service: z
     .object({
-      type: text,
-      /** Of the queue's Redis. */
-      hostname: z.string().default('127.0.0.1'),
-      port: z.coerce.number().int().min(1).max(65_535).default(6379),
-      username: z.string().optional(),
-      password: z.string().optional(),
-      /** Parts the queues of several stacks on one Redis. */
-      prefix: z
-        .string()
-        .regex(/^[^:{}]+$/)
-        .optional(),
-      key_algorithm: z.string().default('ecdsa'),
+      type: text().describe(
+        'who signs: `local` (this process; keys are gone when it ends), `queue` (signer workers), `remote` (a Notary Signer over gRPC)',
+      ),
+      hostname: text().describe(
+        'of the queue’s Redis (127.0.0.1 where none is given), or of the signer',
+      ),
+      port: port().describe('its port; 6379 for a Redis where none is given'),
+      key_algorithm: text().describe(
+        'of new keys: `ecdsa` or `ed25519`; `ecdsa` for a queue where none is given',
+      ),
+      ...tlsClientShape,
+      ...redisShape,
     })
     .prefault({}),
-  storage: z.object({ backend: text, db_url: text }).prefault({}),
-  logging: z.object({ level: z.string().default('error') }).prefault({}),
-  repositories: z.object({ gun_prefixes: z.unknown().optional() }).prefault({}),
-  caching: z
+  storage: z
     .object({
-      max_age: z
+      backend: text().describe('`postgres`, or `memory`: gone when the process ends'),
+      db_url: text().meta({
+        description:
+          'URL of the server’s database, with TLS by `sslmode`, `sslrootcert`, `sslcert`, `sslkey`',
+        url: true,
+      }),
+    })
+    .prefault({}),
+  logging: z.object({ level: logLevel('error') }).prefault({}),
+  repositories: z
+    .object({ gun_prefixes: list().describe('only GUNs that begin with one of these are served') })
+    .prefault({}),
+  reporting: z
+    .object({
+      bugsnag: z
         .object({
-          current_metadata: z.unknown().optional(),
-          consistent_metadata: z.unknown().optional(),
+          api_key: text().meta({
+            description: 'understood, and nothing is reported',
+            secret: true,
+          }),
+          release_stage: text().describe('the same'),
+          endpoint: text().describe('the same'),
         })
         .prefault({}),
     })
     .prefault({}),
-  auth: z.object({ type: z.unknown().optional() }).prefault({}),
-  limits: z
+  caching: z
     .object({
-      /** Bytes of an upload; more is refused with 413. */
-      upload_bytes: count(100 * MIB),
-      /** Files in an upload. */
-      upload_parts: count(10_000),
-      /** From the first byte of a request to the end of its headers. */
-      headers_seconds: seconds(60),
-      /** To the end of its body: a slower upload is cut off. */
-      request_seconds: seconds(300),
-      /** A connection without a request is kept that long. */
-      idle_seconds: seconds(75),
-      /** A change that is not signed, stored and readable by then is answered with 503. */
-      answer_seconds: seconds(10),
+      max_age: z
+        .object({
+          current_metadata: maxAge(300).describe(
+            'seconds that caches may keep `timestamp.json` and the other current names; 0: not at all',
+          ),
+          consistent_metadata: maxAge(2_592_000).describe(
+            'the same for files by checksum and by version, which never change',
+          ),
+        })
+        .prefault({}),
     })
     .prefault({}),
+  auth: z
+    .object({
+      type: z
+        .unknown()
+        .optional()
+        .describe('`token`: clients need tokens; anything else, and nothing: they do not'),
+      options: z.unknown().optional().meta({ description: 'for `token`', members: tokenOptions }),
+    })
+    .prefault({}),
+  limits: z
+    .object({
+      upload_bytes: whole(100 * MIB, MANY).describe('bytes of an upload; more is refused with 413'),
+      upload_parts: whole(10_000, MANY).describe('files in an upload'),
+      headers_seconds: seconds(60).describe(
+        'from the first byte of a request to the end of its headers',
+      ),
+      request_seconds: seconds(300).describe('to the end of its body; slower clients are cut off'),
+      idle_seconds: seconds(75).describe('a connection without a request is kept that long'),
+      answer_seconds: seconds(10).describe(
+        'a change that is not signed, stored and readable by then is answered with 503',
+      ),
+    })
+    .prefault({}),
+  production: flag().describe(
+    'refuse to start with keys and passwords that are meant for development',
+  ),
+  debug: flag().describe('the debug listener on localhost:8080, as by `-debug`'),
 });
 
-type Settings = z.output<typeof settings>;
+export const SERVER_PREFIX = 'NOTARY_SERVER';
+
+type Settings = z.output<typeof serverSettings>;
+
+/** Asks clients for tokens (WIRE §13). */
+export interface TokenAuth {
+  readonly realm: string;
+  readonly issuer: string;
+  readonly service: string;
+  /** Path of a file with at least one certificate, relative to the working directory. */
+  readonly rootCertBundle: string;
+  readonly autoredirect: boolean;
+}
 
 export interface Config {
   readonly logLevel: LogLevel;
@@ -91,25 +192,37 @@ export interface Config {
   readonly trustService:
     | { readonly type: 'local' }
     | {
-        readonly type: 'queue';
+        readonly type: 'remote';
         readonly hostname: string;
         readonly port: number;
-        readonly username: string | undefined;
-        readonly password: string | undefined;
+        readonly keyAlgorithm: ServerKeyAlgorithm;
+        /** Never plain text: the system's CAs are believed where it names none. */
+        readonly tls: ClientTls;
+      }
+    | {
+        readonly type: 'queue';
+        readonly redis: RedisSettings;
         readonly prefix: string | undefined;
         readonly keyAlgorithm: ServerKeyAlgorithm;
+        readonly jobKeys: JobKeys;
       };
   readonly storage:
     | { readonly backend: 'memory' }
     | { readonly backend: 'postgres'; readonly databaseUrl: string };
   readonly caching: CachePolicy;
-  /** Every interface where there is no host. */
-  readonly address: { readonly host?: string; readonly port: number };
+  readonly address: ListenAddress;
+  /** Plain HTTP where absent. */
   readonly tls: TlsFiles | undefined;
+  /** Nobody is asked for a token where absent. */
+  readonly auth: TokenAuth | undefined;
   readonly uploads: UploadLimits;
   readonly times: TimeLimits;
   /** How long a change may take, in milliseconds. */
   readonly answerMs: number;
+  readonly production: boolean;
+  readonly debug: boolean;
+  /** What the operator should hear though it starts. */
+  readonly warnings: readonly string[];
 }
 
 /** Bytes of the headers of one part of a form. */
@@ -120,19 +233,27 @@ export function readServerConfig(
   file: string | undefined,
   environment: Readonly<Record<string, string | undefined>>,
 ): Config {
-  const given = readConfig(settings, { file, environment, prefix: 'NOTARY_SERVER' });
-  const { limits } = given;
-  const config = {
-    logLevel: parseLogLevel(given.logging.level),
-    gunPrefixes: parseGunPrefixes(given.repositories.gun_prefixes),
-    trustService: parseTrustService(given.trust_service),
-    storage: parseStorage(given.storage),
-    caching: {
-      current: parseMaxAge(given.caching.max_age.current_metadata, 300),
-      consistent: parseMaxAge(given.caching.max_age.consistent_metadata, 2_592_000),
-    },
-    address: parseAddress(given.server.http_addr),
-    tls: readTls(given.server, (path) => resolveBeside(file, path)),
+  const section = readConfig(serverSettings, { file, environment, prefix: SERVER_PREFIX });
+  const beside: Beside = (path) => resolveBeside(file, path);
+  const logLevel = section('logging').level;
+  const gunPrefixes = parseGunPrefixes(section('repositories').gun_prefixes);
+  const reporting = parseReporting(section('reporting'));
+  const trustService = parseTrustService(section('trust_service'), beside);
+  const storage = parseStorage(section('storage'));
+  const { max_age } = section('caching');
+  const address = parseHttpAddress(section('server'));
+  const tls = readTls(section('server'), beside);
+  const auth = parseAuth(section('auth'));
+  const limits = section('limits');
+  return {
+    logLevel,
+    gunPrefixes,
+    trustService,
+    storage,
+    caching: { current: max_age.current_metadata, consistent: max_age.consistent_metadata },
+    address,
+    tls,
+    auth: auth.auth,
     uploads: {
       uploadBytes: limits.upload_bytes,
       parts: limits.upload_parts,
@@ -144,32 +265,16 @@ export function readServerConfig(
       idleMs: limits.idle_seconds,
     },
     answerMs: limits.answer_seconds,
+    production: section('production'),
+    debug: section('debug'),
+    warnings: [...reporting.warnings, ...auth.warnings],
   };
-  refuseTokens(given.auth.type);
-  return config;
 }
 
-function parseLogLevel(level: string): LogLevel {
-  const parsed = logLevel.safeParse(level);
-  if (!parsed.success) throw new ConfigError(`not a valid logrus Level: "${level}"`);
-  return parsed.data;
-}
-
-/** A list, or its members parted by blanks. */
-function parseGunPrefixes(given: unknown): readonly string[] {
-  const prefixes = z
-    .union([z.array(z.coerce.string()), z.string().transform(byBlanks)])
-    .nullish()
-    .safeParse(given);
-  if (!prefixes.success) throw new ConfigError('repositories.gun_prefixes must be a list');
-  const listed = prefixes.data ?? [];
-  const wrong = listed.find((prefix) => !isGunPrefix(prefix));
+function parseGunPrefixes(prefixes: readonly string[]): readonly string[] {
+  const wrong = prefixes.find((prefix) => !isGunPrefix(prefix));
   if (wrong !== undefined) throw new ConfigError(`invalid GUN prefix ${wrong}`);
-  return listed;
-}
-
-function byBlanks(list: string): string[] {
-  return list.split(/\s+/).filter((prefix) => prefix !== '');
+  return prefixes;
 }
 
 /** A clean relative path and a slash. */
@@ -178,20 +283,31 @@ function isGunPrefix(prefix: string): boolean {
   return isClean && /^(?!\/|\.\.).+\/$/s.test(prefix);
 }
 
-function parseTrustService(given: Settings['trust_service']): Config['trustService'] {
-  const { type, hostname, port, username, password, prefix, key_algorithm: algorithm } = given;
-  switch (type) {
+function parseTrustService(
+  given: Settings['trust_service'],
+  beside: Beside,
+): Config['trustService'] {
+  switch (given.type) {
     case 'local':
-      return { type };
-    case 'queue':
-      if (algorithm !== 'ed25519' && algorithm !== 'ecdsa') {
-        throw new ConfigError(`invalid key algorithm configured: ${algorithm}`);
+      return { type: 'local' };
+    case 'remote': {
+      const keyAlgorithm = parseKeyAlgorithm(given.key_algorithm);
+      const tls = readClientTls(given, beside, 'the trust service');
+      if (given.hostname === '' || given.port === undefined) {
+        throw new ConfigError(
+          'trust_service.hostname and trust_service.port are required for "remote"',
+        );
       }
-      return { type, hostname, port, username, password, prefix, keyAlgorithm: algorithm };
-    case 'remote':
-      throw new ConfigError(
-        'trust_service.type "remote" is not there yet: use "queue" and a signer worker, or "local"',
-      );
+      return { type: 'remote', hostname: given.hostname, port: given.port, keyAlgorithm, tls };
+    }
+    case 'queue':
+      return {
+        type: 'queue',
+        keyAlgorithm: parseKeyAlgorithm(given.key_algorithm || 'ecdsa'),
+        redis: parseRedis('trust_service', given, beside),
+        prefix: given.prefix === '' ? undefined : given.prefix,
+        jobKeys: readJobKeys('trust_service', given.job_key_file, beside, parseJobKeys),
+      };
     default:
       throw new ConfigError(
         'must specify either a "local" or "remote" type for trust_service, or "queue"',
@@ -199,50 +315,37 @@ function parseTrustService(given: Settings['trust_service']): Config['trustServi
   }
 }
 
+function parseKeyAlgorithm(algorithm: string): ServerKeyAlgorithm {
+  if (algorithm === 'ed25519' || algorithm === 'ecdsa') return algorithm;
+  const hint = algorithm === 'rsa' ? ': signers make no such keys, use "ecdsa"' : '';
+  throw new ConfigError(`invalid key algorithm configured: ${algorithm}${hint}`);
+}
+
 function parseStorage({ backend, db_url: databaseUrl }: Settings['storage']): Config['storage'] {
-  switch (backend) {
-    case 'memory':
-      return { backend };
-    case 'postgres':
-      if (databaseUrl === '') {
-        throw new ConfigError('must provide a non-empty database source for postgres');
-      }
-      return { backend, databaseUrl };
-    default:
-      throw new ConfigError(
-        `${backend} is not a supported storage backend: use "postgres", or "memory" to try things out`,
-      );
-  }
+  if (backend === 'memory') return { backend };
+  if (backend === 'postgres') return { backend, databaseUrl: parseDatabaseUrl(databaseUrl) };
+  throw new ConfigError(`${backend} is not a supported storage backend${useInstead(backend)}`);
 }
 
-const LONGEST_AGE = 31_536_000;
-const digits = z.string().regex(/^\d+$/).transform(Number);
-const maxAge = z.union([z.number(), digits]).pipe(z.int().min(0).max(LONGEST_AGE));
-
-function parseMaxAge(given: unknown, byDefault: number): number {
-  if (given === undefined || given === null || given === '') return byDefault;
-  const age = maxAge.safeParse(given);
-  if (!age.success) {
-    throw new ConfigError(`must specify a cache-control max-age between 0 and ${LONGEST_AGE}`);
+/** Nothing is reported to anybody; an old file that asks for it may stay as it is. */
+function parseReporting({ bugsnag }: Settings['reporting']): Pick<Config, 'warnings'> {
+  if (bugsnag.api_key !== '') {
+    return { warnings: ['reporting.bugsnag is not there any more: errors are in the log only'] };
   }
-  return age.data;
+  if (bugsnag.release_stage !== '' || bugsnag.endpoint !== '') {
+    throw new ConfigError('must provide an API key for bugsnag');
+  }
+  return { warnings: [] };
 }
 
-/** `:4443`, `localhost:4443`, `[::1]:4443`. */
-function parseAddress(address: string): Config['address'] {
-  if (address === '') throw new ConfigError('http listen address required for server');
-  const match = /^(?:\[([^\]]*)\]|([^:]*)):([^:]*)$/.exec(address);
-  if (match === null) throw new ConfigError(`address ${address}: missing port in address`);
-  const [, bracketed, plain, port = ''] = match;
-  if (!/^\d+$/.test(port)) throw new ConfigError(`address tcp/${port}: unknown port`);
-  if (Number(port) > 65_535) throw new ConfigError(`address ${port}: invalid port`);
-  const host = bracketed ?? plain ?? '';
-  return { port: Number(port), ...(host !== '' && { host }) };
+function parseHttpAddress({ http_addr }: Settings['server']): ListenAddress {
+  if (http_addr === '') throw new ConfigError('http listen address required for server');
+  return parseAddress(http_addr);
 }
 
 function readTls(
   { tls_cert_file, tls_key_file, client_ca_file }: Settings['server'],
-  beside: (path: string) => string,
+  beside: Beside,
 ): TlsFiles | undefined {
   if (tls_cert_file === '' && tls_key_file === '' && client_ca_file === '') return undefined;
   if (tls_cert_file === '' || tls_key_file === '') {
@@ -250,64 +353,44 @@ function readTls(
       'either include both a cert and key file, or no TLS information at all to disable TLS',
     );
   }
-  const pair = readKeyPair(beside(tls_cert_file), beside(tls_key_file));
-  return client_ca_file === '' ? pair : { ...pair, clientCa: readClientCa(beside(client_ca_file)) };
+  const pair = readServerPair(beside(tls_cert_file), beside(tls_key_file));
+  return client_ca_file === '' ? pair : { ...pair, clientCa: readCa(beside(client_ca_file)) };
 }
 
-function readKeyPair(certFile: string, keyFile: string): TlsFiles {
-  const pair = `X509 key pair (cert: "${certFile}", key: "${keyFile}")`;
-  const readOrRefuse = (path: string) =>
-    read(path, (reason) => `Could not load ${pair}: ${reason}`);
-  const cert = readOrRefuse(certFile);
-  const key = readOrRefuse(keyFile);
-  let belong = false;
+function parseAuth(given: Settings['auth']): Pick<Config, 'auth' | 'warnings'> {
+  if (given.type !== 'token') {
+    const isNone = given.type === undefined || given.type === 'none';
+    const warning = 'auth.type is not "token": clients are not asked for tokens';
+    return { auth: undefined, warnings: isNone ? [] : [warning] };
+  }
+  const options = tokenOptions.safeParse(given.options);
+  if (!options.success) throw new ConfigError(options.error.issues[0]?.message ?? 'auth.options');
+  const { realm, issuer, service, rootcertbundle, autoredirect } = options.data;
+  requireCertificates(rootcertbundle);
+  const auth = { realm, issuer, service, rootCertBundle: rootcertbundle, autoredirect };
+  return { auth, warnings: [] };
+}
+
+const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g;
+
+function requireCertificates(path: string): void {
+  const bundle = readText(path, (reason) => {
+    return `unable to open token auth root certificate bundle file "${path}": ${reason}`;
+  });
+  const blocks = bundle.match(PEM_BLOCK) ?? [];
+  if (blocks.length === 0) {
+    throw new ConfigError('token auth requires at least one token signing root certificate');
+  }
+  for (const block of blocks) requireCertificate(path, block);
+}
+
+function requireCertificate(path: string, pem: string): void {
   try {
-    belong = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+    new X509Certificate(pem);
   } catch (error) {
-    throw new ConfigError(`Error reading ${pair}: ${reasonOf(error)}`, { cause: error });
+    const reason = openReason(path, error);
+    throw new ConfigError(`unable to parse token auth root certificate: ${reason}`, {
+      cause: error,
+    });
   }
-  if (!belong) {
-    throw new ConfigError(
-      `Error reading ${pair}: tls: private key does not match public key. Make sure the key is not encrypted.`,
-    );
-  }
-  return { cert, key };
-}
-
-function readClientCa(path: string): string {
-  const pem = read(path, (reason) => `could not read CA certificate "${path}": ${reason}`);
-  if (!isCertificate(pem)) {
-    throw new ConfigError(`failed to append certificates from PEM file: "${path}"`);
-  }
-  return pem;
-}
-
-function isCertificate(pem: string): boolean {
-  try {
-    return new X509Certificate(pem).raw.byteLength > 0;
-  } catch {
-    return false;
-  }
-}
-
-function read(path: string, refusal: (reason: string) => string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    const reason = isMissing ? `open ${path}: no such file or directory` : reasonOf(error);
-    throw new ConfigError(refusal(reason), { cause: error });
-  }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Whoever asks for tokens must not get a server that asks nobody for anything. */
-function refuseTokens(type: unknown): void {
-  if (type !== 'token') return;
-  throw new ConfigError(
-    'auth.type "token" is not there yet, and this server does not start without it',
-  );
 }

@@ -4,7 +4,13 @@ import { postgresEventStore } from '@scrivener/events/postgres';
 import { runProjection, type ReadModel } from '@scrivener/read-model';
 import { memoryReadModel } from '@scrivener/read-model/memory';
 import { postgresReadModel } from '@scrivener/read-model/postgres';
-import { createLogger, drainOnSignal, runProgram, type Logger } from '@scrivener/runtime';
+import {
+  ConfigError,
+  createLogger,
+  drainOnSignal,
+  runProgram,
+  type Logger,
+} from '@scrivener/runtime';
 import type { Signer } from '@scrivener/signing';
 import { createQueueSigner, redisOptions, type QueueSigner } from '@scrivener/signing/bullmq';
 import { createMemorySigner } from '@scrivener/signing/memory';
@@ -36,7 +42,7 @@ runProgram(USAGE, async ({ config: file }) => {
       readModel,
       signer,
       algorithm:
-        config.trustService.type === 'queue' ? config.trustService.keyAlgorithm : 'ed25519',
+        config.trustService.type === 'local' ? 'ed25519' : config.trustService.keyAlgorithm,
       logger,
       now: () => new Date(),
       timeoutMs: config.answerMs,
@@ -112,9 +118,12 @@ function openSigner(
           'Ignoring all other trust_service parameters, including keyAlgorithm',
       );
       return { signer: createMemorySigner() };
+    case 'remote':
+      throw new ConfigError('trust_service.type "remote" is not there yet');
     case 'queue': {
       const queue = createQueueSigner({
-        redis: redisOptions(trustService),
+        redis: redisOptions(trustService.redis),
+        keys: trustService.jobKeys,
         prefix: trustService.prefix,
         onError: (err) => logger.warn({ err }, 'trouble with the queue'),
       });

@@ -1,20 +1,42 @@
-import { ConfigError, logLevel, readConfig, type LogLevel } from '@scrivener/runtime';
+import {
+  ConfigError,
+  flag,
+  logLevel,
+  parseDatabaseUrl,
+  readConfig,
+  text,
+  useInstead,
+  type LogLevel,
+} from '@scrivener/runtime';
 import { z } from 'zod';
 
 /**
  * The projector shares the server's settings and variables (`NOTARY_SERVER_STORAGE_DB_URL`), for it
  * works on the server's database; what concerns others in that file is ignored.
  */
-const settings = z.object({
+export const projectorSettings = z.object({
   storage: z
-    .object({ backend: z.string().default('postgres'), db_url: z.string().default('') })
+    .object({
+      backend: text('postgres').describe('`postgres`'),
+      db_url: text().meta({
+        description:
+          'URL of the server’s database, with TLS by `sslmode`, `sslrootcert`, `sslcert`, `sslkey`',
+        url: true,
+      }),
+    })
     .prefault({}),
-  logging: z.object({ level: logLevel.default('error') }).prefault({}),
+  logging: z.object({ level: logLevel('error') }).prefault({}),
+  production: flag().describe('refuse to start with passwords that are meant for development'),
+  debug: flag().describe('the debug listener on localhost:8080, as by `-debug`'),
 });
+
+export const PROJECTOR_PREFIX = 'NOTARY_SERVER';
 
 export interface Config {
   readonly databaseUrl: string;
   readonly logLevel: LogLevel;
+  readonly production: boolean;
+  readonly debug: boolean;
 }
 
 /** Throws `ConfigError`. */
@@ -22,15 +44,19 @@ export function readProjectorConfig(
   file: string | undefined,
   environment: Readonly<Record<string, string | undefined>>,
 ): Config {
-  const { storage, logging } = readConfig(settings, { file, environment, prefix: 'NOTARY_SERVER' });
-  if (storage.backend === 'memory') {
+  const section = readConfig(projectorSettings, { file, environment, prefix: PROJECTOR_PREFIX });
+  const { level } = section('logging');
+  const { backend, db_url } = section('storage');
+  if (backend === 'memory') {
     throw new ConfigError('storage in memory is projected by the API process that holds it');
   }
-  if (storage.backend !== 'postgres') {
-    throw new ConfigError(`${storage.backend} is not a supported storage backend, use postgres`);
+  if (backend !== 'postgres') {
+    throw new ConfigError(`${backend} is not a supported storage backend${useInstead(backend)}`);
   }
-  if (storage.db_url === '') {
-    throw new ConfigError('must provide a non-empty database source for postgres');
-  }
-  return { databaseUrl: storage.db_url, logLevel: logging.level };
+  return {
+    databaseUrl: parseDatabaseUrl(db_url),
+    logLevel: level,
+    production: section('production'),
+    debug: section('debug'),
+  };
 }

@@ -1,38 +1,106 @@
-import { ConfigError, logLevel, readConfig } from '@scrivener/runtime';
+import {
+  ConfigError,
+  flag,
+  logLevel,
+  parseAddress,
+  parseDatabaseUrl,
+  parseRedis,
+  port,
+  readCa,
+  readConfig,
+  readJobKeys,
+  readServerPair,
+  redisShape,
+  resolveBeside,
+  text,
+  tlsClientShape,
+  useInstead,
+  whole,
+  type Beside,
+  type ListenAddress,
+  type LogLevel,
+  type RedisSettings,
+  type TlsFiles,
+} from '@scrivener/runtime';
+import { parseJobKeys, type JobKeys } from '@scrivener/signing';
 import { z } from 'zod';
 
 /**
- * The worker's settings. Names that the old Signer had mean what they meant (SIGNER §3.2); each can
- * be set from the environment, too: `storage.db_url` is `NOTARY_SIGNER_STORAGE_DB_URL`.
+ * The worker's settings. Names that the old Signer had mean what they meant (SIGNER §3.2); `queue`,
+ * `concurrency` and `production` are ours.
  */
-const settings = z.object({
-  storage: z
+export const signerSettings = z.object({
+  server: z
     .object({
-      backend: z.string().default(''),
-      db_url: z.string().default(''),
-      default_alias: z.string().default(''),
+      grpc_addr: text().describe(
+        'where to serve gRPC to Notary Servers: `:7899`; nowhere without it',
+      ),
+      tls_cert_file: text().describe('PEM: the certificate, and its chain; required for gRPC'),
+      tls_key_file: text().describe('PEM: its key, not encrypted; required for gRPC'),
+      client_ca_file: text().describe('PEM: every client must show a certificate of these CAs'),
     })
     .prefault({}),
   queue: z
     .object({
-      hostname: z.string().default('127.0.0.1'),
-      port: z.coerce.number().int().min(1).max(65_535).default(6379),
-      username: z.string().optional(),
-      password: z.string().optional(),
-      prefix: z
-        .string()
-        .regex(/^[^:{}]+$/)
-        .optional(),
+      hostname: text().describe(
+        'of the Redis that jobs come from; no queue without it, or `nodes`',
+      ),
+      port: port().describe('its port; 6379 where none is given'),
+      ...tlsClientShape,
+      ...redisShape,
     })
     .prefault({}),
-  /** Jobs at a time. */
-  concurrency: z.coerce.number().int().min(1).max(1_000).default(16),
-  logging: z.object({ level: logLevel.default('error') }).prefault({}),
+  storage: z
+    .object({
+      backend: text().describe('`postgres`, or `memory`: keys are gone when the process ends'),
+      db_url: text().meta({
+        description:
+          'URL of the signer’s own database, with TLS by `sslmode`, `sslrootcert`, `sslcert`, `sslkey`',
+        url: true,
+      }),
+      default_alias: text().describe(
+        'new keys are sealed with the passphrase in `NOTARY_SIGNER_<ALIAS>`; else the alias in `NOTARY_SIGNER_DEFAULT_ALIAS`',
+      ),
+    })
+    .prefault({}),
+  logging: z.object({ level: logLevel('error') }).prefault({}),
+  reporting: z
+    .object({
+      bugsnag: z
+        .object({
+          api_key: text().meta({
+            description: 'understood, and nothing is reported',
+            secret: true,
+          }),
+          release_stage: text().describe('the same'),
+          endpoint: text().describe('the same'),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  concurrency: whole(16, { min: 1, max: 1_000 }).describe('jobs at a time'),
+  production: flag().describe(
+    'refuse to start with keys and passwords that are meant for development',
+  ),
+  debug: flag().describe('the debug listener on localhost:8080, as by `-debug`'),
 });
 
-type Settings = z.output<typeof settings>;
+export const SIGNER_PREFIX = 'NOTARY_SIGNER';
+
+type Settings = z.output<typeof signerSettings>;
+type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Config {
+  readonly logLevel: LogLevel;
+  /** Serves gRPC where there is one; `queue`, `grpc` or both are there. */
+  readonly grpc: { readonly address: ListenAddress; readonly tls: TlsFiles } | undefined;
+  readonly queue:
+    | {
+        readonly redis: RedisSettings;
+        readonly prefix: string | undefined;
+        readonly jobKeys: JobKeys;
+      }
+    | undefined;
   readonly storage:
     | { readonly backend: 'memory' }
     | {
@@ -40,39 +108,87 @@ export interface Config {
         readonly databaseUrl: string;
         readonly defaultAlias: string;
       };
-  readonly queue: Settings['queue'];
   readonly concurrency: number;
-  readonly logLevel: Settings['logging']['level'];
+  readonly production: boolean;
+  readonly debug: boolean;
+  /** What the operator should hear though it starts. */
+  readonly warnings: readonly string[];
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Throws `ConfigError`. */
+/** Checks in the order of the old Signer. Throws `ConfigError`. */
 export function readWorkerConfig(file: string | undefined, environment: Environment): Config {
-  const { storage, queue, concurrency, logging } = readConfig(settings, {
-    file,
-    environment,
-    prefix: 'NOTARY_SIGNER',
-  });
+  const section = readConfig(signerSettings, { file, environment, prefix: SIGNER_PREFIX });
+  const beside: Beside = (path) => resolveBeside(file, path);
+  const { level } = section('logging');
+  const warnings = parseReporting(section('reporting'));
+  const grpc = parseGrpc(section('server'), beside);
+  const queue = parseQueue(section('queue'), beside);
+  if (grpc === undefined && queue === undefined) {
+    throw new ConfigError(
+      'grpc listen address required for server: set server.grpc_addr, or queue.hostname, or both',
+    );
+  }
   return {
-    storage: parseStorage(storage, environment),
+    logLevel: level,
+    grpc,
     queue,
-    concurrency,
-    logLevel: logging.level,
+    storage: parseStorage(section('storage'), environment),
+    concurrency: section('concurrency'),
+    production: section('production'),
+    debug: section('debug'),
+    warnings,
+  };
+}
+
+/** Nothing is reported to anybody; an old file that asks for it may stay as it is. */
+function parseReporting({ bugsnag }: Settings['reporting']): string[] {
+  if (bugsnag.api_key !== '') {
+    return ['reporting.bugsnag is not there any more: errors are in the log only'];
+  }
+  if (bugsnag.release_stage !== '' || bugsnag.endpoint !== '') {
+    throw new ConfigError('must provide an API key for bugsnag');
+  }
+  return [];
+}
+
+/** Never without TLS (SIGNER §3.3). */
+function parseGrpc(given: Settings['server'], beside: Beside): Config['grpc'] {
+  const { grpc_addr, tls_cert_file, tls_key_file, client_ca_file } = given;
+  if (grpc_addr === '') return undefined;
+  try {
+    if (tls_cert_file === '' || tls_key_file === '') {
+      throw new ConfigError('both the TLS certificate and key are mandatory');
+    }
+    const pair = readServerPair(beside(tls_cert_file), beside(tls_key_file));
+    const clients = client_ca_file === '' ? {} : { clientCa: readCa(beside(client_ca_file)) };
+    return { tls: { ...pair, ...clients }, address: parseAddress(grpc_addr) };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const what = error.message.startsWith('address ')
+      ? `grpc server failed to listen on ${grpc_addr}`
+      : 'unable to set up TLS';
+    throw new ConfigError(`${what}: ${error.message}`, { cause: error });
+  }
+}
+
+function parseQueue(given: Settings['queue'], beside: Beside): Config['queue'] {
+  if (given.hostname === '' && given.nodes.length === 0) return undefined;
+  return {
+    redis: parseRedis('queue', given, beside),
+    prefix: given.prefix === '' ? undefined : given.prefix,
+    jobKeys: readJobKeys('queue', given.job_key_file, beside, parseJobKeys),
   };
 }
 
 function parseStorage(storage: Settings['storage'], environment: Environment): Config['storage'] {
-  const { backend, db_url: databaseUrl } = storage;
+  const { backend, db_url } = storage;
   switch (backend) {
     case 'memory':
       return { backend };
     case 'postgres': {
+      const databaseUrl = parseDatabaseUrl(db_url);
       const defaultAlias =
         storage.default_alias || (environment['NOTARY_SIGNER_DEFAULT_ALIAS'] ?? '');
-      if (databaseUrl === '') {
-        throw new ConfigError('must provide a non-empty database source for postgres');
-      }
       if (defaultAlias === '') {
         throw new ConfigError('must provide a default alias for the key DB');
       }
@@ -80,8 +196,7 @@ function parseStorage(storage: Settings['storage'], environment: Environment): C
     }
     default:
       throw new ConfigError(
-        `"${backend}" is not an allowed backend, must be one of: postgres, memory. ` +
-          'Keys of an old Signer on another database have to move to postgres',
+        `${backend} is not an allowed backend, must be one of: postgres, memory${useInstead(backend)}`,
       );
   }
 }

@@ -60,9 +60,11 @@ function openSealer(defaultAlias: string): Sealer {
 }
 
 function serve({ queue, concurrency }: Config, keys: KeyStore, logger: Logger): ServedSigner {
+  if (queue === undefined) throw new ConfigError('server.grpc_addr is not there yet');
   return serveSigner({
     signer: createKeySigner(keys),
-    redis: redisOptions(queue),
+    redis: redisOptions(queue.redis),
+    keys: queue.jobKeys,
     prefix: queue.prefix,
     concurrency,
     onError: (err, jobId) => {

@@ -1,14 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { z } from 'zod';
-
-/** A configuration that cannot be used; `message` is written for the operator. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
+import type { z } from 'zod';
+import { ConfigError } from './config-error.ts';
+import { isRecord, readConfigFile, type Settings } from './config-file.ts';
+import { metaOf, sectionOf, variableOf } from './settings.ts';
 
 export interface ConfigSource {
-  /** Path of a JSON file; absent where the environment says it all. */
+  /** Path of the file; absent where the environment says it all. */
   readonly file?: string | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** `NOTARY_SERVER` or `NOTARY_SIGNER`: the variable of `storage.db_url` is `<prefix>_STORAGE_DB_URL`. */
@@ -16,22 +13,25 @@ export interface ConfigSource {
 }
 
 /**
- * Reads the settings of one program: the file, then over it the environment (WIRE §14.3), then the
- * schema's defaults and checks. Empty variables are ignored. Throws `ConfigError`.
+ * Gives one section of the settings, checked, with its defaults. A program asks for its sections in
+ * the order in which mistakes are to be named (WIRE §14.2). Throws `ConfigError`.
  */
+export type Sections<Schema extends z.ZodObject> = <Name extends keyof Schema['shape'] & string>(
+  name: Name,
+) => z.output<Schema['shape'][Name]>;
+
+/** Reads the file and over it the environment (WIRE §14.3). Throws `ConfigError`. */
 export function readConfig<Schema extends z.ZodObject>(
   schema: Schema,
   source: ConfigSource,
-): z.output<Schema> {
-  const settings = source.file === undefined ? {} : readJson(source.file);
-  for (const path of scalarPaths(schema)) {
-    const name = [source.prefix, ...path].join('_').toUpperCase();
-    const value = source.environment[name];
-    if (value !== undefined && value !== '') assign(settings, path, value);
-  }
-  const result = schema.safeParse(settings);
-  if (!result.success) throw new ConfigError(z.prettifyError(result.error));
-  return result.data;
+): Sections<Schema> {
+  const given = readGiven(schema, source);
+  return <Name extends keyof Schema['shape'] & string>(name: Name) => {
+    const section = schema.shape[name] as z.ZodType<z.output<Schema['shape'][Name]>>;
+    const result = section.safeParse(given[name]);
+    if (!result.success) throw refusal(name, result.error);
+    return result.data;
+  };
 }
 
 /** Paths in a file of settings are relative to that file. */
@@ -39,48 +39,67 @@ export function resolveBeside(file: string | undefined, path: string): string {
   return file === undefined ? resolve(path) : resolve(dirname(file), path);
 }
 
-function readJson(file: string): Record<string, unknown> {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new ConfigError(`cannot read the configuration file ${file}`, { cause: error });
-  }
-  try {
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
-  } catch (error) {
-    throw new ConfigError(`the configuration file ${file} is not a JSON object`, { cause: error });
-  }
+/**
+ * What file and environment say to the settings of a schema, unchecked. What the schema does not know
+ * is ignored, and so is what is `null` or empty. Throws `ConfigError`.
+ */
+export function readGiven(schema: z.ZodObject, source: ConfigSource): Settings {
+  const file = source.file === undefined ? {} : readConfigFile(source.file);
+  return pick(schema, [], { source, inFile: lookUp(file) });
 }
 
-function scalarPaths(schema: z.ZodObject, above: readonly string[] = []): string[][] {
-  return Object.entries(schema.shape).flatMap(([name, member]) => {
+interface Places {
+  readonly source: ConfigSource;
+  readonly inFile: (path: readonly string[]) => unknown;
+}
+
+function pick(schema: z.ZodObject, above: readonly string[], places: Places): Settings {
+  const { environment, prefix } = places.source;
+  const picked = Object.entries(schema.shape).map(([name, member]) => {
     const path = [...above, name];
-    const inner = unwrap(member as z.ZodType);
-    return inner instanceof z.ZodObject ? scalarPaths(inner, path) : [path];
+    const section = sectionOf(member as z.ZodType);
+    const { members } = metaOf(member as z.ZodType);
+    const variable = variableOf(prefix, path);
+    const override = environment[variable] ?? '';
+    const value = places.inFile(path);
+    if (section === undefined && members === undefined) {
+      return [name, override === '' ? value : override] as const;
+    }
+    if (override !== '') throw new ConfigError(mapRefusal(path, variable));
+    if (section === undefined) return [name, value] as const;
+    if (value !== undefined && value !== null && !isRecord(value)) {
+      throw new ConfigError(`${path.join('.')} must be a map of settings`);
+    }
+    return [name, pick(section, path, places)] as const;
   });
+  return Object.fromEntries(picked.filter(([, value]) => value !== null && value !== ''));
 }
 
-function unwrap(schema: z.ZodType): z.ZodType {
-  if (
-    schema instanceof z.ZodOptional ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodPrefault
-  ) {
-    return unwrap(schema.unwrap() as z.ZodType);
-  }
-  return schema;
+/** The words of WIRE §14.3, which has them for `auth.options`. */
+function mapRefusal(path: readonly string[], variable: string): string {
+  return `${path.join('.')} must be a map[string]interface{}: ${variable} cannot replace it`;
 }
 
-function assign(target: Record<string, unknown>, path: readonly string[], value: string): void {
-  const [name, ...rest] = path;
-  if (name === undefined) return;
-  if (rest.length === 0) {
-    target[name] = value;
-    return;
-  }
-  const section = z.record(z.string(), z.unknown()).safeParse(target[name]);
-  const next = section.success ? section.data : {};
-  target[name] = next;
-  assign(next, rest, value);
+/**
+ * Names at the top are read in any case, and may be whole paths: `"server.http_addr"`, which wins over
+ * the same setting inside its section.
+ */
+function lookUp(file: Settings): (path: readonly string[]) => unknown {
+  const top = new Map(Object.entries(file).map(([name, value]) => [name.toLowerCase(), value]));
+  return ([first = '', ...rest]) => {
+    const whole = [first, ...rest].join('.');
+    if (top.has(whole)) return top.get(whole);
+    let value = top.get(first);
+    for (const name of rest) {
+      value = isRecord(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+    }
+    return value;
+  };
+}
+
+/** The first mistake, with the name of its setting unless the words are those of the old programs. */
+function refusal(section: string, error: z.ZodError): ConfigError {
+  const [issue] = error.issues;
+  if (issue === undefined || issue.code === 'custom') return new ConfigError(issue?.message ?? '');
+  return new ConfigError(`${[section, ...issue.path].join('.')} ${issue.message}`);
 }

@@ -1,8 +1,29 @@
+export { parseAddress, type ListenAddress } from './address.ts';
 export { refuseWords, UsageError, type CommandLine } from './command-line.ts';
-export { ConfigError, readConfig, resolveBeside, type ConfigSource } from './config.ts';
+export { readConfig, resolveBeside, type ConfigSource } from './config.ts';
+export { ConfigError } from './config-error.ts';
 export { waitForDatabase, type WaitOptions } from './database.ts';
 export { isDatabaseTrouble } from './database-trouble.ts';
+export { parseDatabaseUrl, useInstead } from './database-url.ts';
 export { createLogger, logLevel, type Logger, type LogLevel } from './logger.ts';
 export { migrate, MigrationError } from './migrate.ts';
 export { runProgram } from './program.ts';
+export {
+  parseRedis,
+  readJobKeys,
+  redisShape,
+  tlsClientShape,
+  type RedisSettings,
+} from './redis-settings.ts';
+export { flag, list, port, seconds, text, whole } from './settings.ts';
 export { drainOnSignal } from './shutdown.ts';
+export {
+  openReason,
+  readCa,
+  readClientTls,
+  readServerPair,
+  readText,
+  type Beside,
+  type ClientTls,
+  type TlsFiles,
+} from './tls-files.ts';

@@ -1,16 +1,33 @@
 import { pino, type DestinationStream, type Logger } from 'pino';
 import { z } from 'zod';
+import { text } from './settings.ts';
 
 export type { Logger } from 'pino';
 
-/** `logging.level` as the old configuration spells it, in any case (WIRE §14.3). */
-export const logLevel = z
-  .string()
-  .toLowerCase()
-  .transform((text) => (text === 'warning' ? 'warn' : text === 'panic' ? 'fatal' : text))
-  .pipe(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']));
+/** From the one that says least to the one that says most. */
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 
-export type LogLevel = z.output<typeof logLevel>;
+export type LogLevel = (typeof LEVELS)[number];
+
+/** What else the old configuration calls them. */
+const ALIASES: Readonly<Record<string, LogLevel>> = { warning: 'warn', panic: 'fatal' };
+
+function parseLevel(given: string): LogLevel | undefined {
+  const name = given.toLowerCase();
+  return LEVELS.find((level) => level === (ALIASES[name] ?? name));
+}
+
+/** The setting `logging.level`: in any case, and refused in the words of WIRE §14.3. */
+export const logLevel = (byDefault: LogLevel) =>
+  text(byDefault)
+    .transform((given, context) => {
+      const level = parseLevel(given);
+      if (level !== undefined) return level;
+      context.addIssue({ code: 'custom', message: `not a valid logrus Level: "${given}"` });
+      return z.NEVER;
+    })
+    .prefault(byDefault)
+    .describe('`fatal`, `error`, `warning`, `info`, `debug` or `trace`');
 
 /**
  * One JSON object per line: `level`, `msg`, `time` and what else is known (WIRE §15). On stderr where

@@ -1,5 +1,5 @@
 import { parseCommandLine, UsageError, type CommandLine } from './command-line.ts';
-import { ConfigError } from './config.ts';
+import { ConfigError } from './config-error.ts';
 import { createLogger } from './logger.ts';
 
 /**
