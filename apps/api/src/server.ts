@@ -9,17 +9,9 @@ import {
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { ConfigError } from '@scrivener/runtime';
+import { ConfigError, type TlsFiles } from '@scrivener/runtime';
 import { TEXT } from './answer.ts';
 import { answerTo, NotaryError } from './errors.ts';
-
-/** What stands in PEM files. */
-export interface TlsFiles {
-  readonly cert: string;
-  readonly key: string;
-  /** Where given, every client must show a certificate of this CA. */
-  readonly clientCa?: string;
-}
 
 /** How long a client may take, in milliseconds. */
 export interface TimeLimits {

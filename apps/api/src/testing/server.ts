@@ -9,12 +9,12 @@ import type { SecureContextOptions } from 'node:tls';
 import { memoryEventStore } from '@scrivener/events/memory';
 import { runProjection } from '@scrivener/read-model';
 import { memoryReadModel } from '@scrivener/read-model/memory';
-import { createLogger } from '@scrivener/runtime';
+import { createLogger, type TlsFiles } from '@scrivener/runtime';
 import { createMemorySigner } from '@scrivener/signing/memory';
 import { ensureCertificates } from '../../../../fixtures/certificates.ts';
 import { createApp, type Deps } from '../app.ts';
 import { createMetrics } from '../metrics.ts';
-import { createServer, type TimeLimits, type TlsFiles } from '../server.ts';
+import { createServer, type TimeLimits } from '../server.ts';
 import { createUseCases } from '../use-cases.ts';
 
 export interface TestServerOptions {
