@@ -16,7 +16,7 @@ import {
   type UploadedFile,
 } from '@scrivener/tuf';
 import type { Repositories } from './repositories.ts';
-import { signServerFiles } from './sign.ts';
+import { madeBy, signServerFiles } from './sign.ts';
 import type { Writer } from './writer.ts';
 
 /** The files of an update in the order of the form. */
@@ -54,7 +54,7 @@ export function createPublish(
         now: at,
       });
       const signed = await sign(signer, verified);
-      const metafiles = [...verified.metafiles, ...signed];
+      const metafiles = [...madeBy('client', verified.metafiles), ...madeBy('server', signed)];
 
       return {
         event: publishUpdate(repository, { metafiles, at: at.toISOString(), cause }),

@@ -4,7 +4,7 @@ import type { Logger } from '@scrivener/runtime';
 import type { Signer } from '@scrivener/signing';
 import { isExpired, planRenewal, type Gun, type ServerRole } from '@scrivener/tuf';
 import type { Repositories } from './repositories.ts';
-import { signServerFiles } from './sign.ts';
+import { madeBy, signServerFiles } from './sign.ts';
 import type { Writer } from './writer.ts';
 
 interface Dependencies {
@@ -64,7 +64,7 @@ async function renew({ repositories, signer, writer, now }: Dependencies, gun: G
     const request = planRenewal({ gun, current, serverKeys, now: at });
     // Somebody else was faster, or a client holds the key.
     if (root === undefined || request === undefined) return undefined;
-    const metafiles = await signServerFiles(signer, request, root);
+    const metafiles = madeBy('server', await signServerFiles(signer, request, root));
     return {
       event: renewRoles(repository, { metafiles, at: at.toISOString(), cause: {} }),
       metafiles,

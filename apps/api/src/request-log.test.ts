@@ -13,6 +13,8 @@ const timestamp = {
   version: 7n,
   sha256: sha256Of(bytes),
   length: bytes.length,
+  expires: '2027-01-01T00:00:00.000Z',
+  madeBy: 'server',
 } as const;
 
 let server: TestServer;

@@ -1,6 +1,8 @@
+import type { NewMetafile } from '@scrivener/events';
 import { SigningError, type Signer } from '@scrivener/signing';
 import {
   assembleServerRoles,
+  expiryOf,
   verifyServerRoles,
   type Metafile,
   type SigningRequest,
@@ -21,4 +23,13 @@ export async function signServerFiles(
     throw new SigningError('UNAVAILABLE', 'the signatures that came back do not verify');
   }
   return files;
+}
+
+/** With what the log keeps about files besides. */
+export function madeBy(maker: NewMetafile['madeBy'], files: readonly Metafile[]): NewMetafile[] {
+  return files.map((file) => ({
+    ...file,
+    expires: expiryOf(file).toISOString(),
+    madeBy: maker,
+  }));
 }

@@ -8,13 +8,17 @@ import { memoryEventStore } from './memory/event-store.ts';
 import { gunOf, metafile, storyteller } from './testing/facts.ts';
 
 const gun = gunOf('a/"b"');
-const { sha256 } = metafile('root', 1n);
+const { sha256, expires, madeBy } = metafile('root', 1n);
 const event: UpdatePublished = {
   type: 'UpdatePublished',
   gun,
   at: '2026-11-22T10:28:37.927Z',
   cause: { subject: 'é', requestId: 'r' },
-  data: { metafiles: [{ role: 'root', version: 9_007_199_254_740_993n, sha256, length: 7 }] },
+  data: {
+    metafiles: [
+      { role: 'root', version: 9_007_199_254_740_993n, sha256, length: 7, expires, madeBy },
+    ],
+  },
 };
 const zeros = '0'.repeat(64);
 
@@ -30,14 +34,15 @@ describe('eventHash', () => {
   test('is the SHA-256 of exactly this line', () => {
     const line =
       '{"at":"2026-11-22T10:28:37.927Z","cause":{"requestId":"r","subject":"é"},' +
-      `"data":{"metafiles":[{"length":7,"role":"root","sha256":"${sha256}","version":"9007199254740993"}]},` +
+      '"data":{"metafiles":[{"expires":"2027-11-22T00:00:00.000Z","length":7,"madeBy":"client",' +
+      `"role":"root","sha256":"${sha256}","version":"9007199254740993"}]},` +
       `"gun":"a/\\"b\\"","previous":"${zeros}","type":"UpdatePublished","version":1}`;
 
     expect(eventHash(zeros, { gun, version: 1, event })).toBe(
       createHash('sha256').update(line).digest('hex'),
     );
     expect(eventHash(zeros, { gun, version: 1, event })).toBe(
-      'c759110ad46c2c572756f8e9b6d92559663eceb2edea345dccb95998b344a04d',
+      '9a315605a586f8fd95d44b70d163f1f0098f830d3982a9dfacbe646f6b8c0f75',
     );
   });
 

@@ -7,7 +7,16 @@ import { gunOf, keyidOf, metafile } from './testing/facts.ts';
 const common = { gun: gunOf('a/b'), at: '2026-11-22T10:28:37.927Z', cause: {} };
 const { sha256 } = metafile('root', 1n);
 const published = (version: bigint): RepositoryEvent => {
-  const metafiles = [{ role: 'targets/a', version, sha256, length: 0 } as const];
+  const metafiles = [
+    {
+      role: 'targets/a',
+      version,
+      sha256,
+      length: 0,
+      expires: common.at,
+      madeBy: 'client',
+    } as const,
+  ];
   return { ...common, type: 'UpdatePublished', data: { metafiles } };
 };
 const key = { keytype: 'ecdsa', public: 'AA==' };
@@ -36,7 +45,14 @@ describe('deserialise', () => {
   });
 
   const good = fetched(published(1n));
-  const ref = { role: 'root', version: '1', sha256, length: 1 };
+  const ref = {
+    role: 'root',
+    version: '1',
+    sha256,
+    length: 1,
+    expires: common.at,
+    madeBy: 'server',
+  };
   const withRef = (change: object) => ({ data: { metafiles: [{ ...ref, ...change }] } });
   test.each<[string, Partial<FetchedEvent>]>([
     ['a type of a later version', { type: 'RepositoryRenamed' }],
@@ -54,6 +70,8 @@ describe('deserialise', () => {
     ['a role that is too long', withRef({ role: `targets/${'a'.repeat(248)}` })],
     ['an upper-case checksum', withRef({ sha256: sha256.toUpperCase() })],
     ['a negative length', withRef({ length: -1 })],
+    ['an expiry of another form', withRef({ expires: '2026-11-22' })],
+    ['an unknown maker', withRef({ madeBy: 'nobody' })],
     ['an unknown cause', { cause: { because: 'x' } }],
     ['a cause that is no text', { cause: { subject: 1 } }],
     ['a key of a role without server keys', { type: 'KeyCreated', data: { role: 'root' } }],

@@ -122,14 +122,19 @@ function keyFrom(data: unknown) {
   } as const;
 }
 
+const REF = ['role', 'version', 'sha256', 'length', 'expires', 'madeBy'] as const;
+
 function refFrom(value: unknown): MetafileRef {
-  const { role, version, sha256, length } = members(value, ['role', 'version', 'sha256', 'length']);
+  const { role, version, sha256, length, expires, madeBy } = members(value, REF);
   if (!isLength(length)) throw new TypeError('length is no number of bytes');
+  if (madeBy !== 'client' && madeBy !== 'server') throw new TypeError('made by nobody we know');
   return {
     role: matching(role, ROLE) as RoleName,
     version: int64(matching(version, INTEGER)),
     sha256: matching(sha256, HEX_32) as Sha256,
     length,
+    expires: matching(expires, INSTANT),
+    madeBy,
   };
 }
 

@@ -276,8 +276,8 @@ async function publishOften(events: EventStore, start: Repository, times: number
   for (let n = 0; n < times; n += 1) ({ repository } = await publish(repository));
 }
 
-const ref = ({ role, version, sha256, bytes }: ReturnType<typeof metafile>) => {
-  return { role, version, sha256, length: bytes.length };
+const ref = ({ bytes, ...file }: ReturnType<typeof metafile>) => {
+  return { ...file, length: bytes.length };
 };
 
 function head(recorded: readonly RecordedEvent[]) {

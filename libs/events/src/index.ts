@@ -17,6 +17,7 @@ export {
   recordKey,
   renewRoles,
   type NewKey,
+  type NewMetafile,
   type Occasion,
   type Publication,
   type Repository,

@@ -1,4 +1,4 @@
-import type { Metafile, RoleName } from '@scrivener/tuf';
+import type { RoleName } from '@scrivener/tuf';
 import { describe, expect, test } from 'vitest';
 import { emptyHead, eventHash } from './event-hash.ts';
 import type { RecordedEvent } from './event-store.ts';
@@ -10,6 +10,7 @@ import {
   publishUpdate,
   recordKey,
   renewRoles,
+  type NewMetafile,
   type Repository,
 } from './repository.ts';
 import type { MetafileRef, RepositoryEvent } from './repository-events.ts';
@@ -20,10 +21,10 @@ const at = '2026-11-22T10:28:37.927Z';
 const cause = { requestId: 'r' };
 const key = { keytype: 'ed25519', public: 'AAAA' };
 
-const refTo = ({ role, version, sha256, bytes }: Metafile): MetafileRef => {
-  return { role, version, sha256, length: bytes.length };
+const refTo = ({ bytes, ...file }: NewMetafile): MetafileRef => {
+  return { ...file, length: bytes.length };
 };
-const files = (versions: Partial<Record<RoleName, bigint>>): Metafile[] =>
+const files = (versions: Partial<Record<RoleName, bigint>>): NewMetafile[] =>
   Object.entries(versions).map(([role, version]) => metafile(role as RoleName, version ?? 0n));
 const published = (versions: Partial<Record<RoleName, bigint>>): RepositoryEvent => {
   return {

@@ -73,9 +73,12 @@ export interface Occasion {
   readonly cause: Cause;
 }
 
+/** A metafile with what the log keeps about it besides. */
+export interface NewMetafile extends Metafile, Pick<MetafileRef, 'expires' | 'madeBy'> {}
+
 export interface Publication extends Occasion {
   /** What was uploaded and what was signed for it. */
-  readonly metafiles: readonly Metafile[];
+  readonly metafiles: readonly NewMetafile[];
 }
 
 /**
@@ -142,11 +145,11 @@ export function deleteRepository(
   return { type: 'RepositoryDeleted', gun: head.gun, at, cause, data: {} };
 }
 
-function refTo({ role, version, bytes, sha256 }: Metafile): MetafileRef {
-  return { role, version, sha256, length: bytes.length };
+function refTo({ role, version, bytes, sha256, expires, madeBy }: NewMetafile): MetafileRef {
+  return { role, version, sha256, length: bytes.length, expires, madeBy };
 }
 
-function oneOfEachRole(metafiles: readonly Metafile[]): void {
+function oneOfEachRole(metafiles: readonly NewMetafile[]): void {
   if (new Set(metafiles.map(({ role }) => role)).size < metafiles.length) {
     throw new RangeError('one event makes one version of a role current');
   }

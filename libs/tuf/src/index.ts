@@ -16,7 +16,7 @@ export {
   type ServerKeyAlgorithm,
 } from './key.ts';
 export { sha256Of, type Metafile, type Sha256, type UploadedFile } from './metafile.ts';
-export { isExpired, planRenewal, serverKeyOf, type Renewal } from './plan-renewal.ts';
+export { expiryOf, isExpired, planRenewal, serverKeyOf, type Renewal } from './plan-renewal.ts';
 export {
   parseRoleName,
   type DelegationName,

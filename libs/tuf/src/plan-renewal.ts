@@ -7,7 +7,7 @@ import { nextSnapshot, nextTimestamp } from './next-roles.ts';
 import type { RoleName, ServerRole } from './role.ts';
 import { readStoredRoot, topLevelSigners } from './root.ts';
 import type { SigningRequest } from './server-roles.ts';
-import { isBefore } from './times.ts';
+import { isBefore, toDate } from './times.ts';
 
 export interface Renewal {
   readonly gun: Gun;
@@ -57,6 +57,11 @@ function planWhatIsDue(renewal: Renewal): SigningRequest | undefined {
 /** Strictly before now. */
 export function isExpired(metafile: Metafile, now: Date): boolean {
   return isBefore(envelopeOf(metafile).expires, now);
+}
+
+/** When it expires, to the millisecond; at the ends of what RFC 3339 can say where it is beyond. */
+export function expiryOf(metafile: Metafile): Date {
+  return toDate(envelopeOf(metafile).expires);
 }
 
 /** The first key of that role in a root whose private half the server holds (WIRE §4). */

@@ -67,6 +67,15 @@ function showZone(offsetMinutes: number): string {
   return `${offsetMinutes < 0 ? '-' : '+'}${String(digits).padStart(4, '0')}`;
 }
 
+const EARLIEST = Date.parse('0001-01-01T00:00:00Z');
+const LATEST = Date.parse('9999-12-31T23:59:59.999Z');
+
+/** To the millisecond below. A zone can carry a time out of the years 1 to 9999: then their end. */
+export function toDate({ epochSeconds, nanoseconds }: Time): Date {
+  const epoch = epochSeconds * 1000 + Math.floor(nanoseconds / 1_000_000);
+  return new Date(Math.min(Math.max(epoch, EARLIEST), LATEST));
+}
+
 /** RFC 3339 in UTC without trailing zeros, as server-made files have it (WIRE §7.3). */
 export function renderTime(date: Date): string {
   return date.toISOString().replace(/\.?0*Z$/, 'Z');

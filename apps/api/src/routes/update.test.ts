@@ -42,7 +42,14 @@ describe('the form', () => {
       deps: {
         publish: async (command) => {
           published.push(command);
-          return { role: 'timestamp', version: 1n, sha256: sha256Of(Buffer.of()), length: 0 };
+          return {
+            role: 'timestamp',
+            version: 1n,
+            sha256: sha256Of(Buffer.of()),
+            length: 0,
+            expires: '2027-01-01T00:00:00.000Z',
+            madeBy: 'server',
+          };
         },
       },
     });

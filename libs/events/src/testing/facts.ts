@@ -15,6 +15,7 @@ import {
   publishUpdate,
   recordKey,
   renewRoles,
+  type NewMetafile,
   type Repository,
 } from '../repository.ts';
 import type { RepositoryEvent } from '../repository-events.ts';
@@ -28,10 +29,13 @@ export function gunOf(text: string): Gun {
 }
 
 /** Different bytes for each role, version and salt; the same ones each time. */
-export function metafile(role: RoleName, version: bigint, salt = ''): Metafile {
+export function metafile(role: RoleName, version: bigint, salt = ''): NewMetafile {
   const bytes = new TextEncoder().encode(`${role} ${version} ${salt}`);
-  return { role, version, bytes, sha256: sha256Of(bytes) };
+  const madeBy = role === 'snapshot' || role === 'timestamp' ? 'server' : 'client';
+  return { role, version, bytes, sha256: sha256Of(bytes), expires: EXPIRES, madeBy };
 }
+
+const EXPIRES = '2027-11-22T00:00:00.000Z';
 
 /** What is known after a fact, and the files that it named. */
 export interface Told {
@@ -90,7 +94,7 @@ export function storyteller(events: EventStore, now: () => string = clock()): St
   };
 }
 
-function next({ head, current }: Repository, role: RoleName): Metafile {
+function next({ head, current }: Repository, role: RoleName): NewMetafile {
   return metafile(role, (current.get(role)?.version ?? 0n) + 1n, `${head.gun} ${head.version}`);
 }
 
