@@ -11,6 +11,8 @@ export interface Locals {
   readonly log: Logger;
   /** Absent until the target was understood, and for targets that lead nowhere. */
   operation?: Operation;
+  /** Who asks, once a token has said so. */
+  subject?: string;
   /** Bytes of the body that was sent. */
   written: number;
 }

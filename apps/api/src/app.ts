@@ -4,6 +4,8 @@ import type { Logger } from '@scrivener/runtime';
 import type { Gun, PublicKey, ServerRole } from '@scrivener/tuf';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { answer, answerEarly, isStillSending, JSON_TEXT, TEXT, type Locals } from './answer.ts';
+import { TokenError } from './auth-error.ts';
+import type { Authenticate } from './auth.ts';
 import type { CachePolicy } from './caching.ts';
 import { answerTo, NotaryError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
@@ -38,6 +40,8 @@ export interface Deps {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly caching: CachePolicy;
+  /** Everybody may do everything where it is absent (WIRE §13). */
+  readonly authenticate?: Authenticate;
   /** Empty: every GUN is welcome (WIRE §14.4). */
   readonly gunPrefixes: readonly string[];
   readonly limits: UploadLimits;
@@ -58,7 +62,7 @@ export function createApp(deps: Deps): Express {
 
   app.use(requestLog(deps.logger));
   app.use(count(deps.metrics));
-  app.use(dispatch(handlersOf(deps), deps.gunPrefixes));
+  app.use(dispatch(handlersOf(deps), deps));
   app.use(answerErrors);
   return app;
 }
@@ -91,8 +95,11 @@ function count(metrics: Metrics): Middleware {
   };
 }
 
-/** The order of WIRE §1.3: clean path, method and route, GUN prefix, handler. */
-function dispatch(handlers: Handlers, gunPrefixes: readonly string[]): Middleware {
+/** The order of WIRE §1.3: clean path, method and route, GUN prefix, authentication, handler. */
+function dispatch(
+  handlers: Handlers,
+  { gunPrefixes, authenticate }: Pick<Deps, 'gunPrefixes' | 'authenticate'>,
+): Middleware {
   return async (req, res) => {
     const destination = resolveTarget(req.method, req.url);
     switch (destination.kind) {
@@ -117,15 +124,17 @@ function dispatch(handlers: Handlers, gunPrefixes: readonly string[]): Middlewar
         const { route, query } = destination;
         res.locals.operation = route.operation;
         admit(route, gunPrefixes);
-        await handle(handlers, route, {
-          req,
-          res,
-          query,
-          cause: { requestId: res.locals.requestId },
-        });
+        const { subject } = (await authenticate?.(req, route)) ?? {};
+        if (subject !== undefined) res.locals.subject = subject;
+        await handle(handlers, route, { req, res, query, cause: causeOf(res.locals) });
       }
     }
   };
+}
+
+/** What the log of events says about why and for whom something happened. */
+function causeOf({ requestId, subject }: Locals): Cause {
+  return { requestId, ...(subject !== undefined && { subject }) };
 }
 
 /** TypeScript cannot see that a handler looked up by its operation takes that operation's route. */
@@ -146,6 +155,12 @@ function admit(route: Route, prefixes: readonly string[]): void {
   throw new NotaryError('INVALID_GUN', { detail });
 }
 
+/** What was wrong with a token is for the log alone. */
+function reasonOf(thrown: unknown): string | undefined {
+  const cause = thrown instanceof NotaryError ? thrown.cause : undefined;
+  return cause instanceof TokenError ? cause.message : undefined;
+}
+
 /** Four parameters: that is how Express knows an error handler. */
 const answerErrors: ErrorRequestHandler<unknown, unknown, unknown, unknown, Locals> = async (
   thrown: unknown,
@@ -154,7 +169,7 @@ const answerErrors: ErrorRequestHandler<unknown, unknown, unknown, unknown, Loca
   _next,
 ) => {
   const { status, headers, body, summary } = answerTo(thrown);
-  if (status < 500) res.locals.log.info(summary);
+  if (status < 500) res.locals.log.info({ reason: reasonOf(thrown) }, summary);
   else res.locals.log.error({ err: thrown }, summary);
 
   if (res.headersSent) {

@@ -26,6 +26,7 @@ const answers = {
   VERSION: [400, 'A newer version of metadata is already available.'],
   INVALID_GUN: [400, 'The server does not support actions on images of this name.'],
   INVALID_PARAMETERS: [400, 'The parameters provided are not valid.'],
+  UNAUTHORIZED: [401, 'authentication required'],
   UNKNOWN: [500, 'unknown error'],
   UNAVAILABLE: [503, 'The service cannot answer in time. Please try again.'],
 } as const satisfies Record<string, readonly [status: number, message: string]>;
@@ -40,6 +41,8 @@ interface NotaryErrorOptions extends ErrorOptions {
   readonly detail?: Detail;
   /** Where it differs from the code's own, such as 413 for an upload that is too long. */
   readonly status?: number;
+  /** Of the answer, besides those that every error document has. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** A refusal that is told to the client as it stands. */
@@ -48,12 +51,14 @@ export class NotaryError extends Error {
   readonly code: NotaryCode;
   readonly status: number;
   readonly detail: Detail | undefined;
+  readonly headers: Readonly<Record<string, string>>;
 
   constructor(code: NotaryCode, options: NotaryErrorOptions = {}) {
     super(answers[code][1], options);
     this.code = code;
     this.status = options.status ?? answers[code][0];
     this.detail = options.detail;
+    this.headers = options.headers ?? {};
   }
 }
 
@@ -77,10 +82,10 @@ export interface ErrorAnswer {
 
 /** The answer to anything that was thrown. What nobody foresaw says nothing about itself. */
 export function answerTo(thrown: unknown): ErrorAnswer {
-  const { code, status, message, detail } = asNotaryError(thrown);
+  const { code, status, message, detail, headers } = asNotaryError(thrown);
   return {
     status,
-    headers: code === 'UNAVAILABLE' ? { 'Retry-After': RETRY_AFTER } : {},
+    headers: code === 'UNAVAILABLE' ? { ...headers, 'Retry-After': RETRY_AFTER } : headers,
     body: errorDocument(code, message, detail),
     summary: `${code.toLowerCase().replaceAll('_', ' ')}: ${message}: ${shownDetail(detail)}`,
   };

@@ -48,6 +48,7 @@ function aboutResponse(res: Reply, milliseconds: number): Record<string, unknown
     'http.response.written': res.locals.written,
     'http.response.duration': `${milliseconds.toFixed(3)}ms`,
     'http.response.contenttype': res.getHeader('Content-Type'),
+    'auth.user.name': res.locals.subject,
   };
 }
 

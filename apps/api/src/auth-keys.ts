@@ -1,0 +1,165 @@
+import { createHash, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { ConfigError } from '@scrivener/runtime';
+import { z } from 'zod';
+import { isChained, readCertificate, type Certificate } from './auth-chain.ts';
+import { TokenError } from './auth-error.ts';
+import { algorithmsOf, type TokenHeader } from './auth-token.ts';
+
+/**
+ * Reads the certificates that tokens are trusted by (`auth.options.rootcertbundle`). Throws
+ * `ConfigError` in the words of WIRE §14.3.
+ */
+export function readRootCertBundle(path: string): readonly Certificate[] {
+  const pem = readBundleFile(path);
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
+  if (blocks.length === 0) {
+    throw new ConfigError('token auth requires at least one token signing root certificate');
+  }
+  return blocks.map(readRoot);
+}
+
+function readRoot(pem: string): Certificate {
+  let certificate: Certificate;
+  try {
+    certificate = readCertificate(new X509Certificate(pem).raw);
+  } catch (error) {
+    throw new ConfigError(`unable to parse token auth root certificate: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = certificate.x509.publicKey;
+  if (algorithmsOf(certificate.x509.publicKey).length === 0) {
+    throw new ConfigError(
+      'unable to get public key from token auth root certificate: ' +
+        `no token can be signed with ${details?.namedCurve ?? type}`,
+    );
+  }
+  return certificate;
+}
+
+function readBundleFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(
+      `unable to open token auth root certificate bundle file "${path}": ${openError(error, path)}`,
+      { cause: error },
+    );
+  }
+}
+
+function openError(error: unknown, path: string): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return `open ${path}: no such file or directory`;
+  if (code === 'EACCES') return `open ${path}: permission denied`;
+  if (code === 'EISDIR') return `read ${path}: is a directory`;
+  return reasonOf(error);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** More than any token server sends: a chain has three or four. */
+const MAX_CERTIFICATES = 10;
+
+/** Finds the key that a token is to be verified with, out of those that the bundle vouches for. */
+export interface Keyring {
+  /** By the first of `x5c`, `jwk` and `kid` that there is (WIRE §13.2). Throws where nothing vouches. */
+  keyOf(header: TokenHeader, now: Date): KeyObject;
+}
+
+export function createKeyring(bundle: readonly Certificate[]): Keyring {
+  const keys = new Map(
+    bundle.map(({ x509 }) => [fingerprint(x509.publicKey), x509.publicKey] as const),
+  );
+
+  const known = (id: string) => {
+    const key = keys.get(id);
+    if (key === undefined) throw new TokenError('INVALID_TOKEN', 'signed by an unknown key');
+    return key;
+  };
+
+  const fromChain = (x5c: readonly string[], now: Date) => {
+    if (x5c.length > MAX_CERTIFICATES) {
+      throw new TokenError('INVALID_TOKEN', `more than ${MAX_CERTIFICATES} certificates`);
+    }
+    const [leaf, ...intermediates] = x5c.map((text) => readCertificate(decodeBase64(text)));
+    if (leaf === undefined || !isChained(leaf, intermediates, bundle, now)) {
+      throw new TokenError('INVALID_TOKEN', 'no certificate chain to the bundle');
+    }
+    return leaf.x509.publicKey;
+  };
+
+  const fromJwk = (value: unknown, now: Date) => {
+    const { data: jwk } = jsonWebKey.safeParse(value);
+    if (jwk === undefined) throw new TokenError('INVALID_TOKEN', 'the jwk is no public key');
+    const { kid, x5c, ...material } = jwk;
+    const id = fingerprint(createPublicKey({ key: material, format: 'jwk' }));
+    if (kid !== undefined && kid !== id) {
+      throw new TokenError('INVALID_TOKEN', 'the kid of the jwk is not its own');
+    }
+    if (!Array.isArray(x5c)) return known(id);
+    const key = fromChain(certificates.parse(x5c), now);
+    if (fingerprint(key) !== id) {
+      throw new TokenError('INVALID_TOKEN', 'the jwk is not the key of its certificate');
+    }
+    return key;
+  };
+
+  return {
+    keyOf({ x5c, jwk, kid }, now) {
+      if (x5c.length > 0) return fromChain(x5c, now);
+      if (jwk !== undefined && jwk !== null) return fromJwk(jwk, now);
+      if (kid !== '') return known(kid);
+      throw new TokenError('INVALID_TOKEN', 'the token does not say which key signed it');
+    },
+  };
+}
+
+const certificates = z.array(z.string());
+
+/** The members of a public key, and nothing else; `x5c` counts where it is a list. */
+const jsonWebKey = z.discriminatedUnion('kty', [
+  z.object({
+    kty: z.literal('EC'),
+    crv: z.string(),
+    x: z.string(),
+    y: z.string(),
+    kid: z.string().optional(),
+    x5c: z.unknown().optional(),
+  }),
+  z.object({
+    kty: z.literal('RSA'),
+    n: z.string(),
+    e: z.string(),
+    kid: z.string().optional(),
+    x5c: z.unknown().optional(),
+  }),
+]);
+
+/** Standard base64 with its padding. */
+function decodeBase64(text: string): Uint8Array {
+  if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) {
+    throw new TokenError('INVALID_TOKEN', 'a certificate is not in base64');
+  }
+  return Buffer.from(text, 'base64');
+}
+
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+
+/**
+ * The key id of the Docker world: of the SHA-256 of the public key (SubjectPublicKeyInfo) the first 240
+ * bits in base32, in groups of four.
+ */
+export function fingerprint(key: KeyObject): string {
+  const spki = key.export({ type: 'spki', format: 'der' });
+  const digest = createHash('sha256').update(spki).digest('hex').slice(0, 60);
+  const bits = BigInt(`0x${digest}`);
+  const characters = Array.from(
+    { length: 48 },
+    (_, index) => BASE32[Number((bits >> BigInt(5 * (47 - index))) & 31n)] ?? '',
+  );
+  return characters.join('').replace(/.{4}(?=.)/g, '$&:');
+}

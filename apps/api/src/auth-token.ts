@@ -1,0 +1,133 @@
+import type { KeyObject } from 'node:crypto';
+import { compactVerify } from 'jose';
+import { z } from 'zod';
+import { TokenError } from './auth-error.ts';
+
+/** A token that was read but is not believed yet. */
+export interface Token {
+  readonly compact: string;
+  readonly header: TokenHeader;
+  readonly claims: Claims;
+}
+
+/** More than a token with a chain of certificates and hundreds of repositories takes. */
+const MAX_CHARACTERS = 64 * 1024;
+
+/** As Go reads JSON: `null` and what is not there are the zero value. */
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? '');
+const seconds = z
+  .int64()
+  .nullish()
+  .transform((value) => value ?? 0n);
+const list = <Item extends z.ZodType>(item: Item) =>
+  z
+    .array(item)
+    .nullish()
+    .transform((value) => value ?? []);
+
+const header = z.object({
+  typ: text,
+  alg: text,
+  kid: text,
+  x5c: list(text),
+  jwk: z.unknown().optional(),
+});
+
+const access = z.object({ type: text, class: text, name: text, actions: list(text) }).nullable();
+
+const claims = z.object({
+  iss: text,
+  sub: text,
+  aud: text,
+  jti: text,
+  exp: seconds,
+  nbf: seconds,
+  iat: seconds,
+  access: list(access),
+});
+
+export type TokenHeader = z.output<typeof header>;
+export type Claims = z.output<typeof claims>;
+
+/** Takes a token apart: three parts in base64url, two of them JSON of the right types. */
+export function parseToken(compact: string): Token {
+  if (compact.length > MAX_CHARACTERS) throw malformed('the token is too long');
+  const parts = compact.split('.');
+  const [head = '', body = '', signature = ''] = parts;
+  if (parts.length !== 3 || !parts.every(isBase64url)) {
+    throw malformed('the token is not three parts in base64url');
+  }
+  if (signature === '') throw malformed('the token has no signature');
+  return { compact, header: read(header, head), claims: read(claims, body) };
+}
+
+function read<Shape extends z.ZodType>(shape: Shape, part: string): z.output<Shape> {
+  const parsed = shape.safeParse(readJson(part));
+  if (parsed.success) return parsed.data;
+  throw malformed(`not of the right type: ${parsed.error.issues[0]?.path.join('.')}`);
+}
+
+function malformed(message: string): TokenError {
+  return new TokenError('INVALID_TOKEN', message);
+}
+
+/** With padding, or without. */
+function isBase64url(part: string): boolean {
+  const bare = /^([\w-]*)={0,2}$/.exec(part)?.[1];
+  if (bare === undefined || bare.length % 4 === 1) return false;
+  return bare.length === part.length || part.length % 4 === 0;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The types of `lib.es5.d.ts` do not know yet that a reviver is told how a number was written. */
+const parseJson = JSON.parse as (
+  text: string,
+  reviver: (name: string, value: unknown, context: { readonly source?: string }) => unknown,
+) => unknown;
+
+/** JSON whose integers become `bigint`; `1.0` and `1e3` are none, and stay numbers. */
+function readJson(part: string): unknown {
+  return parseJson(utf8.decode(Buffer.from(part, 'base64url')), (_name, value, { source }) =>
+    typeof value === 'number' && source !== undefined && /^-?\d+$/.test(source)
+      ? BigInt(source)
+      : value,
+  );
+}
+
+/** Clocks may differ by that much, in seconds. */
+const LEEWAY = 60n;
+
+/** Whom a token is from, whom it is for, and when (WIRE §13.2). Throws `TokenError`. */
+export function checkClaims(
+  { iss, aud, exp, nbf }: Claims,
+  expected: { readonly issuer: string; readonly audience: string; readonly now: Date },
+): void {
+  if (iss !== expected.issuer) throw malformed('the token is from somebody else');
+  if (aud !== expected.audience) throw malformed('the token is for somebody else');
+  const now = BigInt(expected.now.getTime());
+  if (now > (exp + LEEWAY) * 1000n) throw malformed('the token has expired');
+  if (now < (nbf - LEEWAY) * 1000n) throw malformed('the token is not valid yet');
+}
+
+/** Throws unless `key` made the signature, by an algorithm that is its own. */
+export async function verifySignature({ compact, header }: Token, key: KeyObject): Promise<void> {
+  const algorithms = algorithmsOf(key);
+  if (!algorithms.includes(header.alg)) throw malformed('not an algorithm of this key');
+  await compactVerify(compact, key, { algorithms: [...algorithms] });
+}
+
+/** `alg` of the tokens that a key may sign: ECDSA goes with the one digest of the curve. */
+export function algorithmsOf(key: KeyObject): readonly string[] {
+  if (key.asymmetricKeyType === 'rsa') return ['RS256', 'RS384', 'RS512'];
+  return ALGORITHMS_OF_CURVE.get(key.asymmetricKeyDetails?.namedCurve ?? '') ?? [];
+}
+
+const ALGORITHMS_OF_CURVE: ReadonlyMap<string, readonly string[]> = new Map([
+  ['prime256v1', ['ES256']],
+  ['secp384r1', ['ES384']],
+  ['secp521r1', ['ES512']],
+]);
