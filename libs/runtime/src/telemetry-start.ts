@@ -112,6 +112,8 @@ function samplerFrom({ ratio, followsParent }: SamplerSettings): Sampler {
   return followsParent ? new ParentBasedSampler({ root }) : root;
 }
 
+const silent = () => {};
+
 /** A collector that is away is worth one line, not one every few seconds. */
 function complainOnce(): void {
   const told = new Set<string>();
@@ -121,7 +123,6 @@ function complainOnce(): void {
     const line = { level: 'warning', time: new Date().toISOString(), msg: `traces: ${message}` };
     process.stderr.write(`${JSON.stringify(line)}\n`);
   };
-  const silent = () => {};
   diag.setLogger(
     { error: complain, warn: complain, info: silent, debug: silent, verbose: silent },
     { logLevel: DiagLogLevel.WARN },
