@@ -1,158 +1,29 @@
-import { generateKeyPairSync } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe } from 'vitest';
 import { startCluster, type Cluster } from './cluster.ts';
-import { createNotaryUser, type NotaryUser } from './notary-client.ts';
+import {
+  createSite,
+  delegateAndRotate,
+  publishAndRead,
+  restartAndDelete,
+  type Site,
+} from './newcomer-scenario.ts';
 
 let cluster: Cluster;
-let owner: NotaryUser;
-let reader: NotaryUser;
+let site: Site;
 
 beforeAll(async () => {
   cluster = await startCluster({ apis: 2, workers: 2, projectors: 2 });
-  owner = createNotaryUser(cluster.urls[0], cluster.caFile);
-  reader = createNotaryUser(cluster.urls[1] ?? cluster.urls[0], cluster.caFile);
+  const [owner, reader = owner] = cluster.urls;
+  site = createSite({ cluster, urls: { owner, reader }, ready: () => cluster.healthy() });
 });
 
 afterAll(async () => {
-  owner?.remove();
-  reader?.remove();
+  site?.remove();
   await cluster?.stop();
 });
 
-const file = (user: NotaryUser, name: string, text: string) => {
-  const path = join(user.directory, name);
-  writeFileSync(path, text);
-  return path;
-};
-
-/** The rows below the header of `list`, by their first column. */
-const listed = (output: string) =>
-  output
-    .split('\n')
-    .slice(output.split('\n').findIndex((line) => line.startsWith('---')) + 1)
-    .filter((line) => line.trim() !== '' && !line.includes('No targets'))
-    .map((line) => line.trim().split(/\s+/)[0] ?? '');
-
-/** One after the other, as the newcomer would; each step relies on those before it. */
 describe('the real client', () => {
-  const gun = 'example.com/hello';
-
-  test('initialises and publishes a collection', async () => {
-    const output = await owner.run('init', '-p', gun);
-
-    expect(output).toContain('Successfully published changes for repository example.com/hello');
-  });
-
-  test('adds a target, which another user then lists, looks up and verifies', async () => {
-    await owner.run('add', '-p', gun, 'v1', file(owner, 'v1.txt', 'hello\n'));
-
-    expect(listed(await reader.run('list', gun))).toEqual(['v1']);
-    expect(await reader.run('lookup', gun, 'v1')).toContain(
-      'v1 sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03 6',
-    );
-    const input = file(reader, 'v1.txt', 'hello\n');
-    expect(await reader.run('verify', gun, 'v1', '-i', input)).toContain('hello');
-  });
-
-  test('does not verify other content', async () => {
-    const input = file(reader, 'other.txt', 'hallo\n');
-
-    expect(await reader.attempt('verify', gun, 'v1', '-i', input)).toMatchObject({ code: 1 });
-  });
-
-  test('removes a target', async () => {
-    await owner.run('add', '-p', gun, 'v2', file(owner, 'v2.txt', 'two\n'));
-    await owner.run('remove', '-p', gun, 'v1');
-
-    expect(listed(await reader.run('list', gun))).toEqual(['v2']);
-  });
-
-  test('publishes to a delegation from a second client that holds only its key', async () => {
-    const releaser = createNotaryUser(cluster.urls[0], cluster.caFile);
-    const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const privateKey = file(
-      releaser,
-      'delegation-key.pem',
-      pair.privateKey.export({ format: 'pem', type: 'sec1' }).toString(),
-    );
-    const publicKey = file(
-      releaser,
-      'delegation.pem',
-      pair.publicKey.export({ format: 'pem', type: 'spki' }).toString(),
-    );
-
-    // Who holds no snapshot key can publish only where the server signs snapshots.
-    await owner.run('key', 'rotate', gun, 'snapshot', '-r');
-    await owner.run('delegation', 'add', '-p', gun, 'targets/releases', publicKey, '--all-paths');
-    expect(await owner.run('delegation', 'list', gun)).toContain('targets/releases');
-
-    await releaser.run('key', 'import', privateKey, '-r', 'targets/releases');
-    const three = file(releaser, 'v3.txt', 'three\n');
-    await releaser.run('add', '-p', gun, 'v3', three, '-r', 'targets/releases');
-    expect(listed(await reader.run('list', gun)).toSorted()).toEqual(['v2', 'v3']);
-    expect(await reader.run('list', gun)).toContain('targets/releases');
-    releaser.remove();
-  });
-
-  test('removes the delegation', async () => {
-    await owner.run('delegation', 'remove', '-p', '-y', gun, 'targets/releases');
-
-    expect(await owner.run('delegation', 'list', gun)).toContain('No delegations present');
-    expect(listed(await reader.run('list', gun))).toEqual(['v2']);
-  });
-
-  test.each([['targets'], ['snapshot'], ['snapshot', '-r'], ['timestamp', '-r'], ['root']])(
-    'rotates a key: %s %s',
-    async (role, ...flags) => {
-      await owner.run('key', 'rotate', gun, role, ...flags);
-
-      expect(listed(await reader.run('list', gun))).toEqual(['v2']);
-      await owner.run('add', '-p', gun, 'after', file(owner, 'after.txt', 'after\n'));
-      expect(listed(await reader.run('list', gun)).toSorted()).toEqual(['after', 'v2']);
-      await owner.run('remove', '-p', gun, 'after');
-    },
-  );
-
-  test('signs again what a witness asks for', async () => {
-    await owner.run('witness', '-p', gun, 'targets');
-
-    expect(listed(await reader.run('list', gun))).toEqual(['v2']);
-  });
-
-  test('still finds everything after all processes were stopped and started again', async () => {
-    const all = Object.values(cluster.processes).flat();
-    for (const process of all) process.signal('SIGTERM');
-    expect(await Promise.all(all.map((process) => process.ended()))).toEqual(all.map(() => 0));
-    for (const process of all) process.start();
-    await cluster.healthy();
-
-    expect(listed(await reader.run('list', gun))).toEqual(['v2']);
-    await owner.run('add', '-p', gun, 'v4', file(owner, 'v4.txt', 'four\n'));
-    expect(listed(await reader.run('list', gun)).toSorted()).toEqual(['v2', 'v4']);
-  });
-
-  test('refuses a server whose certificate another CA signed', async () => {
-    const stranger = createNotaryUser(
-      cluster.urls[0],
-      file(owner, 'other-ca.crt', readFileSync(join(owner.directory, 'v2.txt'), 'utf8')),
-    );
-
-    expect(await stranger.attempt('list', gun)).toMatchObject({ code: 1 });
-    stranger.remove();
-  });
-
-  test('deletes the collection, here and there, and initialises it anew', async () => {
-    await owner.run('delete', '--remote', gun);
-    const stranger = createNotaryUser(cluster.urls[1] ?? cluster.urls[0], cluster.caFile);
-    const gone = await stranger.attempt('list', gun);
-    expect(gone).toMatchObject({ code: 1 });
-    expect(gone.output).toContain('does not have trust data for');
-
-    await owner.run('init', '-p', gun);
-    await owner.run('add', '-p', gun, 'again', file(owner, 'again.txt', 'again\n'));
-    expect(listed(await stranger.run('list', gun))).toEqual(['again']);
-    stranger.remove();
-  });
+  publishAndRead(() => site);
+  delegateAndRotate(() => site);
+  restartAndDelete(() => site);
 });

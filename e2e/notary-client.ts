@@ -68,7 +68,8 @@ function runNotary(
       timeout: 60_000,
     },
   );
-  // `delegation remove` and `key rotate root` ask for a yes.
+  // `delegation remove` and `key rotate root` ask for a yes; others may end before they hear it.
+  child.stdin.on('error', () => {});
   child.stdin.end('yes\n');
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { Gun, PublicKey, ServerRole } from '@scrivener/tuf';
 import type { Part } from '@scrivener/tuf/testing';
@@ -7,6 +8,7 @@ import { CA_FILE } from '../fixtures/certificates.ts';
 
 export interface Answer {
   readonly status: number;
+  readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
   /** `errors[0].code` of an error document. */
   readonly code: string | undefined;
@@ -53,7 +55,8 @@ export function getChanges(url: string, records: number): Promise<Answer> {
   return exchange('GET', `${url}/v2/_trust/changefeed?records=${records}`);
 }
 
-function exchange(
+/** One request and its answer. Rejects when the connection breaks. */
+export function exchange(
   method: string,
   url: string,
   body?: Buffer,
@@ -64,7 +67,7 @@ function exchange(
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);
-      response.on('end', () => resolve(answer(response.statusCode ?? 0, Buffer.concat(chunks))));
+      response.on('end', () => resolve(answer(response, Buffer.concat(chunks))));
     });
     sent.on('timeout', () => sent.destroy(new Error(`${method} ${url} took longer than 30 s`)));
     sent.on('error', reject);
@@ -72,8 +75,8 @@ function exchange(
   });
 }
 
-function answer(status: number, body: Buffer): Answer {
-  return { status, body, code: status < 400 ? undefined : errorCode(body.toString()) };
+function answer({ statusCode: status = 0, headers }: IncomingMessage, body: Buffer): Answer {
+  return { status, headers, body, code: status < 400 ? undefined : errorCode(body.toString()) };
 }
 
 function errorCode(text: string): string | undefined {
