@@ -34,6 +34,8 @@ const header = z.object({
   kid: text,
   x5c: list(text),
   jwk: z.unknown().optional(),
+  /** Whatever it is that must be understood, it is not. */
+  crit: z.never().optional(),
 });
 
 const access = z.object({ type: text, class: text, name: text, actions: list(text) }).nullable();

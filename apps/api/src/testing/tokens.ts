@@ -6,8 +6,8 @@ import {
   cryptoProvider,
   KeyUsageFlags,
   KeyUsagesExtension,
+  Extension,
   X509CertificateGenerator,
-  type Extension,
 } from '@peculiar/x509';
 import { CompactSign } from 'jose';
 
@@ -32,6 +32,7 @@ const ALGORITHMS = {
     publicExponent: Buffer.from([1, 0, 1]),
     hash: 'SHA-256',
   },
+  Ed25519: { name: 'Ed25519' },
 } as const;
 
 export type KeyKind = keyof typeof ALGORITHMS;
@@ -57,6 +58,7 @@ export async function certify(wish: CertificateWish): Promise<Identity> {
   cryptoProvider.set(webcrypto);
   const algorithm = ALGORITHMS[wish.key ?? 'P-256'];
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  if (!('privateKey' in keys)) throw new Error('a pair of keys was asked for');
   const { issuer, ca = false, pathLength, extensions = [] } = wish;
   const signer = issuer?.keys.privateKey ?? keys.privateKey;
   const certificate = await X509CertificateGenerator.create({
@@ -87,6 +89,10 @@ export async function certify(wish: CertificateWish): Promise<Identity> {
     pem: `${certificate.toString('pem')}\n`,
     keys,
   };
+}
+
+export function criticalExtension(oid: string, derHex: string): Extension {
+  return new Extension(oid, true, Buffer.from(derHex, 'hex'));
 }
 
 export const ISSUER = 'the issuer';
@@ -123,13 +129,16 @@ export function signToken(key: KeyObject, header: TokenHeader, claims: Claims): 
     .sign(key);
 }
 
+function encode(text: string): string {
+  return Buffer.from(text).toString('base64url');
+}
+
 /** A token as nobody should make them: `sign` gets what is to be signed. */
 export function forgeToken(
   header: unknown,
   claims: string,
   sign: (input: Buffer) => Uint8Array,
 ): string {
-  const part = (text: string) => Buffer.from(text).toString('base64url');
-  const input = `${part(JSON.stringify(header))}.${part(claims)}`;
+  const input = `${encode(JSON.stringify(header))}.${encode(claims)}`;
   return `${input}.${Buffer.from(sign(Buffer.from(input))).toString('base64url')}`;
 }
