@@ -6,36 +6,40 @@ import { memoryReadModel } from '@scrivener/read-model/memory';
 import { postgresReadModel } from '@scrivener/read-model/postgres';
 import {
   ConfigError,
-  createLogger,
   drainOnSignal,
   runProgram,
+  type Context,
   type Logger,
 } from '@scrivener/runtime';
 import type { Signer } from '@scrivener/signing';
 import { createQueueSigner, redisOptions, type QueueSigner } from '@scrivener/signing/bullmq';
 import { createMemorySigner } from '@scrivener/signing/memory';
 import { createApp } from './app.ts';
-import { readServerConfig, type Config } from './config.ts';
-import { createHealth } from './health.ts';
+import { readServerConfig, SERVER_PREFIX, serverSettings, type Config } from './config.ts';
+import { createHealth, queueCheck } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { createServer } from './server.ts';
 import { createUseCases } from './use-cases.ts';
 
-const USAGE = `usage: notary-server -config FILE
-  -config FILE   settings, a JSON file; NOTARY_SERVER_* variables override it
-  -help          this text`;
+runProgram({
+  name: 'notary-server',
+  settings: serverSettings,
+  prefix: SERVER_PREFIX,
+  startsWithoutFile: false,
+  read: readServerConfig,
+  start: startServer,
+});
 
-runProgram(USAGE, async ({ config: file }) => {
-  const config = readServerConfig(file, process.env);
-  const logger = createLogger(config.logLevel);
-
+async function startServer(config: Config, { logger, debug }: Context): Promise<void> {
+  const { signer, queue } = openSigner(config, logger);
   const stopProjecting = new AbortController();
   const { events, readModel, projecting } = await openStorage(
     config,
     logger,
     stopProjecting.signal,
   );
-  const { signer, queue } = openSigner(config, logger);
+  const { health, ready } = createHealth(readModel, queue && queueCheck(queue));
+  debug.checkHealth(health);
   const app = createApp({
     ...createUseCases({
       events,
@@ -48,7 +52,8 @@ runProgram(USAGE, async ({ config: file }) => {
       timeoutMs: config.answerMs,
     }),
     readModel,
-    health: createHealth(readModel, queue),
+    health,
+    ready,
     logger,
     metrics: createMetrics(),
     caching: config.caching,
@@ -59,8 +64,8 @@ runProgram(USAGE, async ({ config: file }) => {
 
   logger.info('Starting Server');
   if (config.tls !== undefined) logger.info('Enabling TLS');
-  const { address, port } = await server.listen(config.address.port, config.address.host);
-  logger.info(`Starting on ${address}:${port}`);
+  await server.listen(config.address.port, config.address.host);
+  logger.info(`Starting on ${config.address.written}`);
 
   drainOnSignal(logger, async () => {
     await server.close();
@@ -70,7 +75,7 @@ runProgram(USAGE, async ({ config: file }) => {
     await readModel.close();
     await events.close();
   });
-});
+}
 
 interface Storage {
   readonly events: EventStore;

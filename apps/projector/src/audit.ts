@@ -1,5 +1,5 @@
 import { postgresEventStore } from '@scrivener/events/postgres';
-import { runProgram, UsageError } from '@scrivener/runtime';
+import { runCommand, UsageError } from '@scrivener/runtime';
 import { parseGun } from '@scrivener/tuf';
 import { readProjectorConfig } from './config.ts';
 import { historyOf } from './history.ts';
@@ -9,7 +9,7 @@ Prints what the log says about one repository; exits 1 when its chain of hashes 
   -config FILE   settings of the projector; NOTARY_SERVER_* variables override it
   -help          this text`;
 
-runProgram(USAGE, async ({ config: file, arguments: words }) => {
+runCommand(USAGE, async ({ config: file, arguments: words }) => {
   const [name = ''] = words;
   const gun = parseGun(name);
   if (gun === undefined || words.length !== 1) throw new UsageError('name one repository');

@@ -1,26 +1,22 @@
 import { postgresEventStore } from '@scrivener/events/postgres';
 import { runProjection } from '@scrivener/read-model';
 import { postgresReadModel } from '@scrivener/read-model/postgres';
-import {
-  createLogger,
-  drainOnSignal,
-  refuseWords,
-  runProgram,
-  waitForDatabase,
-} from '@scrivener/runtime';
-import { readProjectorConfig } from './config.ts';
+import { drainOnSignal, runProgram, waitForDatabase, type Context } from '@scrivener/runtime';
+import { PROJECTOR_PREFIX, projectorSettings, readProjectorConfig, type Config } from './config.ts';
 
 /** Enough for the one loop and a look at the checkpoint. */
 const POOL_SIZE = 2;
 
-const USAGE = `usage: projector [-config FILE]
-  -config FILE   settings, a JSON file; NOTARY_SERVER_* variables override it
-  -help          this text`;
+runProgram({
+  name: 'projector',
+  settings: projectorSettings,
+  prefix: PROJECTOR_PREFIX,
+  startsWithoutFile: true,
+  read: readProjectorConfig,
+  start: project,
+});
 
-runProgram(USAGE, async ({ config: file, arguments: words }) => {
-  refuseWords(words);
-  const { databaseUrl, logLevel } = readProjectorConfig(file, process.env);
-  const logger = createLogger(logLevel);
+async function project({ databaseUrl }: Config, { logger }: Context): Promise<void> {
   const stopping = new AbortController();
   const { signal } = stopping;
   let running: Promise<void> | undefined;
@@ -45,7 +41,7 @@ runProgram(USAGE, async ({ config: file, arguments: words }) => {
     await events.close();
   }, signal);
   await running;
-});
+}
 
 /** Being told to stop while the database is away is no failure. */
 async function untilStopped(work: () => Promise<void>, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
 import { postgresReadModel } from '@scrivener/read-model/postgres';
-import { refuseWords, runProgram } from '@scrivener/runtime';
+import { refuseWords, runCommand } from '@scrivener/runtime';
 import { readProjectorConfig } from './config.ts';
 
 const USAGE = `usage: replay [-config FILE]
@@ -8,7 +8,7 @@ publishes wait as long.
   -config FILE   settings of the projector; NOTARY_SERVER_* variables override it
   -help          this text`;
 
-runProgram(USAGE, async ({ config: file, arguments: words }) => {
+runCommand(USAGE, async ({ config: file, arguments: words }) => {
   refuseWords(words);
   const readModel = await postgresReadModel(readProjectorConfig(file, process.env).databaseUrl);
   const started = performance.now();

@@ -1,29 +1,32 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   ConfigError,
-  createLogger,
   drainOnSignal,
   runProgram,
   waitForDatabase,
+  type Context,
   type Logger,
 } from '@scrivener/runtime';
 import { createKeySigner, type KeyStore } from '@scrivener/signing';
 import { redisOptions, serveSigner, type ServedSigner } from '@scrivener/signing/bullmq';
 import { MemoryKeyStore } from '@scrivener/signing/memory';
-import { readWorkerConfig, type Config } from './config.ts';
+import { readWorkerConfig, SIGNER_PREFIX, signerSettings, type Config } from './config.ts';
 import { PostgresKeyStore } from './postgres/key-store.ts';
 import { createSealer, SealError, type Sealer } from './seal.ts';
 
 /** Pause between looks at a database that has no tables yet, in milliseconds. */
 const TABLES_PAUSE = 500;
 
-const USAGE = `usage: notary-signer -config FILE
-  -config FILE   settings, a JSON file; NOTARY_SIGNER_* variables override it
-  -help          this text`;
+runProgram({
+  name: 'notary-signer',
+  settings: signerSettings,
+  prefix: SIGNER_PREFIX,
+  startsWithoutFile: true,
+  read: readWorkerConfig,
+  start: startWorker,
+});
 
-runProgram(USAGE, async ({ config: file }) => {
-  const config = readWorkerConfig(file, process.env);
-  const logger = createLogger(config.logLevel);
+async function startWorker(config: Config, { logger }: Context): Promise<void> {
   const keys = openKeyStore(config);
 
   const stopping = new AbortController();
@@ -42,7 +45,7 @@ runProgram(USAGE, async ({ config: file }) => {
   served = serve(config, keys, logger);
   await served.ready();
   logger.info('taking jobs');
-});
+}
 
 function openKeyStore({ storage }: Config): MemoryKeyStore | PostgresKeyStore {
   if (storage.backend === 'memory') return new MemoryKeyStore();

@@ -1,37 +1,102 @@
-import { parseArgs } from 'node:util';
-
 /** A command line that makes no sense; `message` is for whoever typed it. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** How the lines of a log are written. */
+export type LogForm = 'json' | 'logfmt';
+
+/** What the old programs understood (WIRE §14.1), and `-check-config`. */
 export interface CommandLine {
-  /** `-config FILE`, `-config=FILE`, with one dash or two (WIRE §14.1). */
   readonly config?: string;
+  readonly logForm: LogForm;
+  readonly debug: boolean;
+  readonly bootstrap: boolean;
+  readonly checkConfig: boolean;
+  readonly version: boolean;
   readonly help: boolean;
-  /** What is not a flag. */
+  /** What follows the flags. */
   readonly arguments: readonly string[];
 }
 
-/** Reads the words after the program's name, as the old programs did. Throws `UsageError`. */
+/** The flags of the programs, as they are explained to whoever asks. */
+export const FLAGS = {
+  config: { value: 'FILE', says: 'settings: a file .json, .yaml, .yml or .toml' },
+  logf: { value: 'FORM', says: 'form of the log: json or logfmt; json by default' },
+  debug: { says: 'serve /debug/vars, /debug/pprof/ and /debug/health on localhost:8080' },
+  'check-config': { says: 'check the settings, print those in effect without secrets, and exit' },
+  bootstrap: { says: 'refused: no storage here needs to be prepared in this way' },
+  version: { says: 'print the version and exit' },
+  help: { says: 'print this text and exit; also -h' },
+} as const satisfies Record<string, Flag>;
+
+interface Flag {
+  /** What it is given; a flag without is a boolean. */
+  readonly value?: string;
+  readonly says: string;
+}
+
+type FlagName = keyof typeof FLAGS;
+
+/**
+ * Reads the words after the program's name as Go reads them: `-flag`, `--flag`, `-flag=value`, and
+ * `-flag value` where it is no boolean; the last one counts, and what is no flag ends them. Throws
+ * `UsageError`.
+ */
 export function parseCommandLine(words: readonly string[]): CommandLine {
-  try {
-    const { values, positionals } = parseArgs({
-      args: words.map((word) => word.replace(/^-(?=[a-z]{2})/, '--')),
-      options: {
-        config: { type: 'string' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-      strict: true,
-      allowPositionals: true,
-    });
-    return { ...values, arguments: positionals };
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  const given = new Map<FlagName, string>();
+  const rest = [...words];
+  for (let word = rest[0]; word !== undefined && /^-./.test(word); word = rest[0]) {
+    rest.shift();
+    if (word === '--') break;
+    const [name, value] = splitFlag(word);
+    given.set(name, value ?? valueOf(name, rest));
   }
+  const config = given.get('config') ?? '';
+  return {
+    ...(config !== '' && { config }),
+    logForm: parseForm(given.get('logf') ?? 'json'),
+    debug: parseBoolean(given, 'debug'),
+    bootstrap: parseBoolean(given, 'bootstrap'),
+    checkConfig: parseBoolean(given, 'check-config'),
+    version: parseBoolean(given, 'version'),
+    help: parseBoolean(given, 'help'),
+    arguments: rest,
+  };
 }
 
 /** For programs that take nothing but flags. Throws `UsageError`. */
 export function refuseWords(words: readonly string[]): void {
   if (words.length > 0) throw new UsageError(`unexpected ${words[0]}`);
+}
+
+function splitFlag(word: string): [name: FlagName, value: string | undefined] {
+  const [, written = '', value] = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+  if (written === '') throw new UsageError(`bad flag syntax: ${word}`);
+  const name = written === 'h' ? 'help' : written;
+  if (!isFlag(name)) throw new UsageError(`flag provided but not defined: -${name}`);
+  return [name, value];
+}
+
+function isFlag(name: string): name is FlagName {
+  return Object.hasOwn(FLAGS, name);
+}
+
+function valueOf(name: FlagName, rest: string[]): string {
+  if (!('value' in FLAGS[name])) return 'true';
+  const value = rest.shift();
+  if (value === undefined) throw new UsageError(`flag needs an argument: -${name}`);
+  return value;
+}
+
+function parseForm(form: string): LogForm {
+  if (form === 'json' || form === 'logfmt') return form;
+  throw new UsageError(`invalid value "${form}" for flag -logf: use json or logfmt`);
+}
+
+function parseBoolean(given: ReadonlyMap<FlagName, string>, name: FlagName): boolean {
+  const value = given.get(name) ?? 'false';
+  if (/^(?:[1tT]|true|TRUE|True)$/.test(value)) return true;
+  if (/^(?:[0fF]|false|FALSE|False)$/.test(value)) return false;
+  throw new UsageError(`invalid boolean value "${value}" for -${name}: parse error`);
 }

@@ -3,11 +3,12 @@ export { refuseWords, UsageError, type CommandLine } from './command-line.ts';
 export { readConfig, resolveBeside, type ConfigSource } from './config.ts';
 export { ConfigError } from './config-error.ts';
 export { waitForDatabase, type WaitOptions } from './database.ts';
+export type { Debug } from './debug-server.ts';
 export { isDatabaseTrouble } from './database-trouble.ts';
 export { parseDatabaseUrl, useInstead } from './database-url.ts';
 export { createLogger, logLevel, type Logger, type LogLevel } from './logger.ts';
 export { migrate, MigrationError } from './migrate.ts';
-export { runProgram } from './program.ts';
+export { runCommand, runProgram, type Context } from './program.ts';
 export {
   parseRedis,
   readJobKeys,
@@ -15,6 +16,7 @@ export {
   tlsClientShape,
   type RedisSettings,
 } from './redis-settings.ts';
+export { settingRows, type SettingRow } from './settings-text.ts';
 export { flag, list, port, seconds, text, whole } from './settings.ts';
 export { drainOnSignal } from './shutdown.ts';
 export {

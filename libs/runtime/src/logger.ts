@@ -1,5 +1,7 @@
 import { pino, type DestinationStream, type Logger } from 'pino';
 import { z } from 'zod';
+import type { LogForm } from './command-line.ts';
+import { writeAs } from './log-form.ts';
 import { text } from './settings.ts';
 
 export type { Logger } from 'pino';
@@ -30,12 +32,13 @@ export const logLevel = (byDefault: LogLevel) =>
     .describe('`fatal`, `error`, `warning`, `info`, `debug` or `trace`');
 
 /**
- * One JSON object per line: `level`, `msg`, `time` and what else is known (WIRE §15). On stderr where
- * no other destination is given.
+ * One line for each thing worth saying: `level`, `msg`, `time` and what else is known (WIRE §15). On
+ * stderr where no other destination is given.
  */
 export function createLogger(
   level: LogLevel,
   destination: DestinationStream = pino.destination({ dest: 2, sync: true }),
+  form: LogForm = 'json',
 ): Logger {
   return pino(
     {
@@ -44,6 +47,19 @@ export function createLogger(
       timestamp: () => `,"time":"${new Date().toISOString().replace(/\.\d+Z$/, 'Z')}"`,
       formatters: { level: (label) => ({ level: label === 'warn' ? 'warning' : label }) },
     },
-    destination,
+    writeAs(form, destination),
   );
+}
+
+/** The signals of the old programs: SIGUSR1 has the log say more, SIGUSR2 less (WIRE §14.1). */
+export function changeLevelOnSignal(logger: Logger): void {
+  process.on('SIGUSR1', () => step(logger, 1));
+  process.on('SIGUSR2', () => step(logger, -1));
+}
+
+function step(logger: Logger, by: 1 | -1): void {
+  const next = LEVELS[LEVELS.findIndex((level) => level === logger.level) + by];
+  // Nothing is ever said at "trace".
+  if (next !== undefined && next !== 'trace') logger.level = next;
+  else process.stdout.write(`the log level is ${logger.level}, and there is none beyond it\n`);
 }

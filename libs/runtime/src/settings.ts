@@ -29,6 +29,11 @@ export function sectionOf(schema: z.ZodType): z.ZodObject | undefined {
   return isWrapped ? sectionOf(schema.unwrap() as z.ZodType) : undefined;
 }
 
+/** What a setting is where nothing is said, as it would be written. */
+export function defaultOf(schema: z.ZodType): unknown {
+  return schema instanceof z.ZodPrefault ? schema.def.defaultValue : undefined;
+}
+
 /** `NOTARY_SERVER_STORAGE_DB_URL` for `storage.db_url`. */
 export function variableOf(prefix: string, path: readonly string[]): string {
   return [prefix, ...path].join('_').toUpperCase();

@@ -1,0 +1,85 @@
+import type { z } from 'zod';
+import { isRecord } from './config-file.ts';
+import { defaultOf, metaOf, sectionOf, variableOf } from './settings.ts';
+
+// What a schema of settings has to say to people: the list of `-help`, the rows of docs/settings.md,
+// and the answer of `-check-config`.
+
+/** One setting as it is explained. */
+export interface SettingRow {
+  readonly name: string;
+  /** Absent where no variable sets it. */
+  readonly variable: string | undefined;
+  /** As it would be written; absent where there is none. */
+  readonly byDefault: string | undefined;
+  readonly description: string;
+}
+
+/** Every setting of a schema, in its order. */
+export function settingRows(schema: z.ZodObject, prefix: string): SettingRow[] {
+  return leaves(schema).map(({ path, leaf, inMap }) => ({
+    name: path.join('.'),
+    variable: inMap ? undefined : variableOf(prefix, path),
+    byDefault: written(defaultOf(leaf)),
+    description: metaOf(leaf).description ?? '',
+  }));
+}
+
+const MASK = '***';
+
+/**
+ * The settings in effect: what was given, the defaults for the rest, and stars for what is secret.
+ * `given` is what `readGiven` gives.
+ */
+export function settingsInEffect(
+  schema: z.ZodObject,
+  given: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const entries = Object.entries(schema.shape).map(([name, member]) => {
+    const leaf = member as z.ZodType;
+    const section = sectionOf(leaf) ?? metaOf(leaf).members;
+    const value = given[name];
+    return section === undefined
+      ? ([name, masked(value ?? defaultOf(leaf), leaf)] as const)
+      : ([name, settingsInEffect(section, isRecord(value) ? value : {})] as const);
+  });
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== ''));
+}
+
+function masked(value: unknown, leaf: z.ZodType): unknown {
+  const { secret, url } = metaOf(leaf);
+  if (value === undefined || value === '') return undefined;
+  if (secret === true) return MASK;
+  return url === true ? withoutPassword(String(value)) : value;
+}
+
+/** Of a URL, a list `name=value`, or a database source of Go (`user:password@tcp(host)/db`). */
+function withoutPassword(source: string): string {
+  return source
+    .replace(/^([\w+]*:\/\/)?([^:@/?#\s]*):.*@/, `$1$2:${MASK}@`)
+    .replace(/\b(password|sslpassword)(\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]*)/gi, `$1$2${MASK}`);
+}
+
+interface Leaf {
+  readonly path: readonly string[];
+  readonly leaf: z.ZodType;
+  readonly inMap: boolean;
+}
+
+function leaves(schema: z.ZodObject, above: readonly string[] = [], inMap = false): Leaf[] {
+  return Object.entries(schema.shape).flatMap(([name, member]) => {
+    const leaf = member as z.ZodType;
+    const path = [...above, name];
+    const { members } = metaOf(leaf);
+    if (members !== undefined) return leaves(members, path, true);
+    const section = sectionOf(leaf);
+    return section === undefined ? [{ path, leaf, inMap }] : leaves(section, path, inMap);
+  });
+}
+
+function written(value: unknown): string | undefined {
+  if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) {
+    return undefined;
+  }
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
