@@ -1,6 +1,8 @@
 import { isStorableGun, type Cause, type MetafileRef } from '@scrivener/events';
 import type { PublishedFile, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
+import type { Troubles } from '@scrivener/runtime/monitoring';
+import { nameRequest, tracePoint } from '@scrivener/runtime/tracing';
 import type { Gun, PublicKey, ServerRole } from '@scrivener/tuf';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { answer, answerEarly, isStillSending, JSON_TEXT, TEXT, type Locals } from './answer.ts';
@@ -36,7 +38,9 @@ export interface Deps {
   /** WIRE §10. */
   deleteRepository(gun: Gun, cause: Cause): Promise<void>;
   /** What is wrong, by the name of the check; empty when all is well (WIRE §12). */
-  health(): Promise<Readonly<Record<string, string>>>;
+  health(): Promise<Troubles>;
+  /** The same for load balancers: nor is a process well that was asked to stop. */
+  ready(): Promise<Troubles>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly caching: CachePolicy;
@@ -71,7 +75,10 @@ function handlersOf(deps: Deps): Handlers {
   const { readModel, caching } = deps;
   return {
     Version: (_route, { res }) => answer(res, 200, { 'Content-Type': TEXT }, '{}'),
-    UpdateTUF: updateTuf((command) => deps.publish(command), deps.limits),
+    UpdateTUF: updateTuf(
+      deps.metrics.countPublishes((command) => deps.publish(command)),
+      deps.limits,
+    ),
     GetRoleByHash: getRoleByHash(readModel, caching),
     GetRoleByVersion: getRoleByVersion(readModel, caching),
     GetRole: getRole(readModel, (gun, role) => deps.currentServerRole(gun, role), caching),
@@ -80,6 +87,8 @@ function handlersOf(deps: Deps): Handlers {
     DeleteTUF: deleteTuf((gun, cause) => deps.deleteRepository(gun, cause)),
     Changefeed: getChangefeed(readModel),
     Health: getHealth(() => deps.health()),
+    Live: getHealth(async () => ({})),
+    Ready: getHealth(() => deps.ready()),
     Metrics: getMetrics(deps.metrics),
     NotFound: () => {
       throw new NotaryError('METADATA_NOT_FOUND');
@@ -123,6 +132,7 @@ function dispatch(
       case 'route': {
         const { route, query } = destination;
         res.locals.operation = route.operation;
+        nameRequest(req.method, route.operation);
         admit(route, gunPrefixes);
         const { subject } = (await authenticate?.(req, route)) ?? {};
         if (subject !== undefined) res.locals.subject = subject;
@@ -132,9 +142,9 @@ function dispatch(
   };
 }
 
-/** What the log of events says about why and for whom something happened. */
+/** What the log of events says about why and for whom something happened, and in which trace. */
 function causeOf({ requestId, subject }: Locals): Cause {
-  return { requestId, ...(subject !== undefined && { subject }) };
+  return { requestId, ...(subject !== undefined && { subject }), ...tracePoint() };
 }
 
 /** TypeScript cannot see that a handler looked up by its operation takes that operation's route. */

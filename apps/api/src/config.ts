@@ -1,11 +1,9 @@
-import { X509Certificate } from 'node:crypto';
 import { posix } from 'node:path';
 import {
   ConfigError,
   flag,
   list,
   logLevel,
-  openReason,
   parseAddress,
   parseDatabaseUrl,
   parseRedis,
@@ -15,7 +13,6 @@ import {
   readConfig,
   readJobKeys,
   readServerPair,
-  readText,
   redisShape,
   resolveBeside,
   seconds,
@@ -33,6 +30,8 @@ import {
 import { parseJobKeys, type JobKeys } from '@scrivener/signing';
 import type { ServerKeyAlgorithm } from '@scrivener/tuf';
 import { z } from 'zod';
+import type { Certificate } from './auth-chain.ts';
+import { readRootCertBundle } from './auth-keys.ts';
 import type { CachePolicy } from './caching.ts';
 import type { UploadLimits } from './multipart.ts';
 import type { TimeLimits } from './server.ts';
@@ -164,6 +163,9 @@ export const serverSettings = z.object({
       answer_seconds: seconds(10).describe(
         'a change that is not signed, stored and readable by then is answered with 503',
       ),
+      drain_seconds: whole(0, { min: 0, max: 10 }).describe(
+        'a process that was asked to stop takes requests for that long, while `/_notary_server/ready` says 503',
+      ),
     })
     .prefault({}),
   production: flag().describe(
@@ -181,8 +183,8 @@ export interface TokenAuth {
   readonly realm: string;
   readonly issuer: string;
   readonly service: string;
-  /** Path of a file with at least one certificate, relative to the working directory. */
-  readonly rootCertBundle: string;
+  /** At least one. */
+  readonly rootCertBundle: readonly Certificate[];
   readonly autoredirect: boolean;
 }
 
@@ -219,6 +221,8 @@ export interface Config {
   readonly times: TimeLimits;
   /** How long a change may take, in milliseconds. */
   readonly answerMs: number;
+  /** How long load balancers have to turn away from a process that will stop, in milliseconds. */
+  readonly drainMs: number;
   readonly production: boolean;
   readonly debug: boolean;
   /** What the operator should hear though it starts. */
@@ -265,6 +269,7 @@ export function readServerConfig(
       idleMs: limits.idle_seconds,
     },
     answerMs: limits.answer_seconds,
+    drainMs: limits.drain_seconds * 1000,
     production: section('production'),
     debug: section('debug'),
     warnings: [...reporting.warnings, ...auth.warnings],
@@ -366,31 +371,7 @@ function parseAuth(given: Settings['auth']): Pick<Config, 'auth' | 'warnings'> {
   const options = tokenOptions.safeParse(given.options);
   if (!options.success) throw new ConfigError(options.error.issues[0]?.message ?? 'auth.options');
   const { realm, issuer, service, rootcertbundle, autoredirect } = options.data;
-  requireCertificates(rootcertbundle);
-  const auth = { realm, issuer, service, rootCertBundle: rootcertbundle, autoredirect };
+  const rootCertBundle = readRootCertBundle(rootcertbundle);
+  const auth = { realm, issuer, service, rootCertBundle, autoredirect };
   return { auth, warnings: [] };
-}
-
-const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g;
-
-function requireCertificates(path: string): void {
-  const bundle = readText(path, (reason) => {
-    return `unable to open token auth root certificate bundle file "${path}": ${reason}`;
-  });
-  const blocks = bundle.match(PEM_BLOCK) ?? [];
-  if (blocks.length === 0) {
-    throw new ConfigError('token auth requires at least one token signing root certificate');
-  }
-  for (const block of blocks) requireCertificate(path, block);
-}
-
-function requireCertificate(path: string, pem: string): void {
-  try {
-    new X509Certificate(pem);
-  } catch (error) {
-    const reason = openReason(path, error);
-    throw new ConfigError(`unable to parse token auth root certificate: ${reason}`, {
-      cause: error,
-    });
-  }
 }

@@ -1,40 +1,61 @@
-import type { ReadModel } from '@scrivener/read-model';
+import type { ProjectionLag, ReadModel } from '@scrivener/read-model';
+import {
+  CHECK_FRESH,
+  CHECK_LIMIT,
+  createChecks,
+  DRAINING,
+  shareAnswers,
+  type Check,
+  type Troubles,
+} from '@scrivener/runtime/monitoring';
 import type { QueueSigner } from '@scrivener/signing/bullmq';
-import { withDeadline } from './deadline.ts';
 
-/** How long one look at a dependency may take, in milliseconds. */
-const CHECK_LIMIT = 2_000;
+/** How long an event may wait for its projection before that is a trouble, in milliseconds. */
+const LONGEST_LAG = 30_000;
 
-/** What `health` of `Deps` asks: live, at every call, within two seconds each. */
-export function createHealth(
-  readModel: Pick<ReadModel, 'checkpoint'>,
-  queue: Pick<QueueSigner, 'health'> | undefined,
-): () => Promise<Readonly<Record<string, string>>> {
-  return async () => {
-    const [database, trust] = await Promise.all([databaseTrouble(readModel), trustTrouble(queue)]);
-    return {
-      ...(database !== undefined && { 'DB operational': database }),
-      ...(trust !== undefined && { 'Trust operational': trust }),
-    };
+/** What `health` and `ready` of `Deps` ask: live, and within two seconds (WIRE §12). */
+export interface Health {
+  readonly health: () => Promise<Troubles>;
+  readonly ready: () => Promise<Troubles>;
+  /** From now on this process is not ready: it was asked to stop. */
+  readonly drain: () => void;
+}
+
+export function createHealth(readModel: Pick<ReadModel, 'lag'>, trust?: Check): Health {
+  // Two checks, one question to the database; it is given up before they are.
+  const limitMs = CHECK_LIMIT - 250;
+  const lag = shareAnswers(() => readModel.lag(), { limitMs, freshMs: CHECK_FRESH });
+  const health = createChecks({
+    'DB operational': () => lag().then(noTrouble, () => 'the database does not answer'),
+    // What cannot be known is not reported: that the database is away says it all.
+    'Projection operational': () => lag().then(lagTrouble, noTrouble),
+    ...(trust !== undefined && { 'Trust operational': trust }),
+  });
+  let draining = false;
+  return {
+    health,
+    ready: async () => (draining ? DRAINING : health()),
+    drain: () => {
+      draining = true;
+    },
   };
 }
 
-async function databaseTrouble(
-  readModel: Pick<ReadModel, 'checkpoint'>,
-): Promise<string | undefined> {
-  try {
-    await withDeadline(CHECK_LIMIT, () => readModel.checkpoint());
-    return undefined;
-  } catch {
-    return 'the database does not answer';
-  }
+/** Whether somebody is there who signs: in the queue, and at its other end. */
+export function queueCheck(queue: Pick<QueueSigner, 'health'>): Check {
+  return async () => {
+    const { queue: isThere, workers } = await queue.health();
+    if (!isThere) return 'the queue does not answer';
+    return workers > 0 ? undefined : 'no signer worker is connected to the queue';
+  };
 }
 
-async function trustTrouble(
-  queue: Pick<QueueSigner, 'health'> | undefined,
-): Promise<string | undefined> {
-  if (queue === undefined) return undefined;
-  const { queue: isThere, workers } = await queue.health();
-  if (!isThere) return 'the queue does not answer';
-  return workers > 0 ? undefined : 'no signer worker is connected to the queue';
+function noTrouble(): undefined {
+  return undefined;
+}
+
+function lagTrouble({ position, checkpoint, behindMs }: ProjectionLag): string | undefined {
+  if (behindMs <= LONGEST_LAG) return undefined;
+  const seconds = Math.round(behindMs / 1000);
+  return `the projection is ${position - checkpoint} events and ${seconds} seconds behind the log`;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventStore } from '@scrivener/events';
 import { memoryEventStore } from '@scrivener/events/memory';
 import { postgresEventStore } from '@scrivener/events/postgres';
@@ -11,6 +12,7 @@ import {
   type Context,
   type Logger,
 } from '@scrivener/runtime';
+import { createRegistry, projectionGauges } from '@scrivener/runtime/monitoring';
 import type { Signer } from '@scrivener/signing';
 import { createQueueSigner, redisOptions, type QueueSigner } from '@scrivener/signing/bullmq';
 import { createMemorySigner } from '@scrivener/signing/memory';
@@ -19,6 +21,8 @@ import { readServerConfig, SERVER_PREFIX, serverSettings, type Config } from './
 import { createHealth, queueCheck } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { createServer } from './server.ts';
+import { queueGauges, timedSigner } from './signing-metrics.ts';
+import { traceProjected } from './trace-projected.ts';
 import { createUseCases } from './use-cases.ts';
 
 runProgram({
@@ -38,13 +42,14 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     logger,
     stopProjecting.signal,
   );
-  const { health, ready } = createHealth(readModel, queue && queueCheck(queue));
+  const { health, ready, drain } = createHealth(readModel, queue && queueCheck(queue));
   debug.checkHealth(health);
+  const register = createRegistry();
   const app = createApp({
     ...createUseCases({
       events,
       readModel,
-      signer,
+      signer: timedSigner(signer, register),
       algorithm:
         config.trustService.type === 'local' ? 'ed25519' : config.trustService.keyAlgorithm,
       logger,
@@ -55,7 +60,10 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     health,
     ready,
     logger,
-    metrics: createMetrics(),
+    metrics: createMetrics(register, [
+      projectionGauges(register, () => readModel.lag()),
+      ...(queue === undefined ? [] : [queueGauges(register, queue)]),
+    ]),
     caching: config.caching,
     gunPrefixes: config.gunPrefixes,
     limits: config.uploads,
@@ -68,6 +76,8 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
   logger.info(`Starting on ${config.address.written}`);
 
   drainOnSignal(logger, async () => {
+    drain();
+    await sleep(config.drainMs);
     await server.close();
     stopProjecting.abort();
     await projecting;
@@ -105,7 +115,7 @@ async function openStorage(
       logger.info('Using postgres backend');
       const [events, readModel] = await Promise.all([
         postgresEventStore(storage.databaseUrl),
-        postgresReadModel(storage.databaseUrl),
+        postgresReadModel(storage.databaseUrl, { onProjected: traceProjected }),
       ]);
       return { events, readModel };
     }

@@ -1,7 +1,9 @@
-import { collectDefaultMetrics, Counter, Registry, Summary } from 'prom-client';
+import { createRegistry, createRender, type MetricSource } from '@scrivener/runtime/monitoring';
+import { Counter, Summary, type Registry } from 'prom-client';
 import type { Reply } from './answer.ts';
 import type { Operation } from './paths.ts';
 import { statusOf } from './request-log.ts';
+import { countPublishes } from './signing-metrics.ts';
 
 /** The operations that are counted; `/v2/`, health, metrics and unknown paths are not. */
 const COUNTED = [
@@ -19,14 +21,20 @@ const COUNTED = [
 export interface Metrics {
   /** Counts a request that is over; `microseconds` since it came in. */
   observe(res: Reply, microseconds: number): void;
+  /** `publish` as it was, with its outcomes counted. */
+  countPublishes<Command, Result>(
+    publish: (command: Command) => Promise<Result>,
+  ): (command: Command) => Promise<Result>;
   /** Everything in Prometheus' text format. */
   render(): Promise<string>;
 }
 
-export function createMetrics(): Metrics {
-  const register = new Registry();
+/** `sources` are asked anew for each scrape. */
+export function createMetrics(
+  register: Registry = createRegistry(),
+  sources: readonly MetricSource[] = [],
+): Metrics {
   const registers = [register];
-  collectDefaultMetrics({ register });
   const requests = new Counter({
     name: 'notary_server_http_requests_total',
     help: 'Total number of HTTP requests made.',
@@ -64,7 +72,8 @@ export function createMetrics(): Metrics {
       requestSize.observe({ operation }, sizeOf(res.req));
       responseSize.observe({ operation }, res.locals.written);
     },
-    render: () => register.metrics(),
+    countPublishes: countPublishes(register),
+    render: createRender(register, sources),
   };
 }
 

@@ -45,6 +45,8 @@ describe('a request target becomes a route', () => {
     ['GET', '/v2/_trust/changefeed', { operation: 'Changefeed' }],
     ['GET', '/_notary_server/health', { operation: 'Health' }],
     ['GET', '/metrics', { operation: 'Metrics' }],
+    ['GET', '/_notary_server/live', { operation: 'Live' }],
+    ['GET', '/_notary_server/ready', { operation: 'Ready' }],
   ])('%s %s', (method, target, route) => {
     expect(routeOf(method, target)).toEqual(route);
   });

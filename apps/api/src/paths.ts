@@ -25,6 +25,10 @@ export type Route =
   /** Of everything where there is no GUN. */
   | { readonly operation: 'Changefeed'; readonly gun?: Gun }
   | { readonly operation: 'Health' }
+  /** Ours: does this process answer at all? */
+  | { readonly operation: 'Live' }
+  /** Ours: should it be sent requests? */
+  | { readonly operation: 'Ready' }
   | { readonly operation: 'Metrics' }
   /** Nothing else fits: 404 in JSON. */
   | { readonly operation: 'NotFound' };
@@ -141,11 +145,11 @@ const patterns: readonly Pattern[] = [
     method: 'GET',
     read: (path) => (path === '/v2/_trust/changefeed' ? { operation: 'Changefeed' } : undefined),
   },
-  {
-    method: 'GET',
-    read: (path) => (path === '/_notary_server/health' ? { operation: 'Health' } : undefined),
-  },
-  { method: 'GET', read: (path) => (path === '/metrics' ? { operation: 'Metrics' } : undefined) },
+  { method: 'GET', read: exactly('/_notary_server/health', { operation: 'Health' }) },
+  { method: 'GET', read: exactly('/metrics', { operation: 'Metrics' }) },
+  // Ours, which stand where the old server has nothing: before its route 13, which takes everything.
+  { method: 'GET', read: exactly('/_notary_server/live', { operation: 'Live' }) },
+  { method: 'GET', read: exactly('/_notary_server/ready', { operation: 'Ready' }) },
 ];
 
 /** What the last route takes. */
@@ -165,6 +169,10 @@ function match(method: string, path: string, query: string): Destination {
   return KNOWN_METHODS.has(method)
     ? { kind: 'route', route: { operation: 'NotFound' }, query }
     : { kind: 'wrong-method' };
+}
+
+function exactly(wanted: string, route: Route): Pattern['read'] {
+  return (path) => (path === wanted ? route : undefined);
 }
 
 /** A path that is a GUN between `/v2/` and `ending`. */

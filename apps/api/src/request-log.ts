@@ -2,11 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Logger } from '@scrivener/runtime';
+import { inThisTrace } from '@scrivener/runtime/tracing';
 import type { RequestHandler } from 'express';
 import type { Locals, Reply } from './answer.ts';
+import type { Operation } from './paths.ts';
 
 /** Not worth a line each: they come every few seconds. */
-const QUIET = new Set(['Health', 'Metrics']);
+const QUIET: ReadonlySet<Operation | ''> = new Set(['Health', 'Live', 'Ready', 'Metrics']);
 
 /**
  * Gives a request its id and its logger, and logs it when it is over: `response completed` with the
@@ -20,10 +22,11 @@ export function requestLog(
     const requestId = randomUUID();
     const log = logger.child(aboutRequest(req, requestId));
     Object.assign(res.locals, { requestId, log, written: 0 } satisfies Locals);
-    res.once('close', () => {
+    const complete = () => {
       if (QUIET.has(res.locals.operation ?? '')) return;
       log.info(aboutResponse(res, performance.now() - started), 'response completed');
-    });
+    };
+    res.once('close', inThisTrace(complete));
     next();
   };
 }

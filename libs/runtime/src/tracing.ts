@@ -60,8 +60,8 @@ export function inSpan<Result>(
 
 export interface DoneWork {
   readonly name: string;
-  /** What it was done for. */
-  readonly parent: TracePoint;
+  /** What it was done for; nothing is recorded where that was in no trace. */
+  readonly parent: Partial<TracePoint>;
   readonly startedAt: Date;
   readonly attributes?: Attributes;
 }
@@ -69,7 +69,7 @@ export interface DoneWork {
 /** A span, from `startedAt` until now, for what was done on behalf of a trace that was written down. */
 export function recordSpan({ name, parent, startedAt, attributes = {} }: DoneWork): void {
   const { traceId, spanId } = parent;
-  if (spanId === undefined) return;
+  if (traceId === undefined || spanId === undefined) return;
   const above = trace.setSpanContext(ROOT_CONTEXT, {
     traceId,
     spanId,

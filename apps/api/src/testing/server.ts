@@ -109,6 +109,7 @@ function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
     ...createUseCases({ events, readModel, signer, algorithm, logger, now, timeoutMs: 10_000 }),
     readModel,
     health: async () => ({}),
+    ready: async () => ({}),
     logger,
     metrics: createMetrics(),
     caching: { current: 300, consistent: 2_592_000 },
