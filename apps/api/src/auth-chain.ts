@@ -14,13 +14,15 @@ import {
   type TBSCertificate,
 } from '@peculiar/asn1-x509';
 
-/** An X.509 certificate, with the two things that Node does not tell about one. */
+/** An X.509 certificate, with what Node does not tell about one. */
 export interface Certificate {
   readonly x509: X509Certificate;
   /** Whether it may sign others where it is a root. */
   readonly isRootIssuer: boolean;
   /** How many CAs may stand between it and a leaf. */
   readonly pathLength: number;
+  /** Whether it has no critical extension that is unknown here: such a one is good for no chain. */
+  readonly isUnderstood: boolean;
 }
 
 /**
@@ -37,20 +39,19 @@ const KNOWN_EXTENSIONS: ReadonlySet<string> = new Set([
   id_ce_cRLDistributionPoints,
 ]);
 
-/** Reads DER. Throws where it is no certificate, has an unknown critical extension or more behind it. */
+/** Reads DER. Throws where it is no certificate, or where there is more behind it. */
 export function readCertificate(der: Uint8Array): Certificate {
   const x509 = new X509Certificate(der);
   if (x509.raw.length !== der.length) throw new TypeError('trailing data behind the certificate');
   const { tbsCertificate } = AsnConvert.parse(x509.raw, Asn1Certificate);
-  const unknown = tbsCertificate.extensions?.find(
-    ({ critical, extnID }) => critical && !KNOWN_EXTENSIONS.has(extnID),
-  );
-  if (unknown !== undefined) throw new TypeError(`unknown critical extension ${unknown.extnID}`);
   return {
     x509,
     // Before version 3 no certificate could say that it is a CA.
     isRootIssuer: x509.ca || tbsCertificate.version !== Version.v3,
     pathLength: pathLengthOf(tbsCertificate),
+    isUnderstood: (tbsCertificate.extensions ?? []).every(
+      ({ critical, extnID }) => !critical || KNOWN_EXTENSIONS.has(extnID),
+    ),
   };
 }
 
@@ -77,14 +78,15 @@ export function isChained(
   roots: readonly Certificate[],
   now: Date,
 ): boolean {
-  const isCurrent = ({ x509 }: Certificate) => now >= x509.validFromDate && now <= x509.validToDate;
-  if (!isCurrent(leaf)) return false;
+  const isGood = ({ x509, isUnderstood }: Certificate) =>
+    isUnderstood && now >= x509.validFromDate && now <= x509.validToDate;
+  if (!isGood(leaf)) return false;
   if (roots.some(({ x509 }) => x509.raw.equals(leaf.x509.raw))) return true;
 
   let issuers: Issuer[] = roots
-    .filter((root) => root.isRootIssuer && isCurrent(root))
+    .filter((root) => root.isRootIssuer && isGood(root))
     .map(({ x509, pathLength }) => ({ x509, room: pathLength }));
-  let left = intermediates.filter((each) => each.x509.ca && isCurrent(each));
+  let left = intermediates.filter((each) => each.x509.ca && isGood(each));
   while (issuers.length > 0) {
     if (issuers.some((issuer) => hasIssued(issuer, leaf.x509))) return true;
     const next: Issuer[] = [];

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fingerprint, readRootCertBundle } from './auth-keys.ts';
-import { certify } from './testing/tokens.ts';
+import { certify, criticalExtension } from './testing/tokens.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -39,6 +39,13 @@ test('a bundle may hold several certificates, text and other things', async () =
     'CN=first',
     'CN=second',
   ]);
+});
+
+test('a bundle may hold what is good for no chain: its key still has a kid', async () => {
+  const odd = criticalExtension('1.2.3.4', '0500');
+  const { pem } = await certify({ name: 'odd', extensions: [odd] });
+
+  expect(readRootCertBundle(bundle(pem))).toMatchObject([{ isUnderstood: false }]);
 });
 
 test.each([
@@ -89,7 +96,7 @@ test('a bundle that cannot be read is named', () => {
   });
   expect(refusal(folder)).toMatchObject({
     name: 'ConfigError',
-    message: `unable to open token auth root certificate bundle file "${folder}": read ${folder}: is a directory`,
+    message: `unable to open token auth root certificate bundle file "${folder}": open ${folder}: is a directory`,
   });
 });
 

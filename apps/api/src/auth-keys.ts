@@ -1,6 +1,5 @@
 import { createHash, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { ConfigError } from '@scrivener/runtime';
+import { ConfigError, openReason, readText } from '@scrivener/runtime';
 import { z } from 'zod';
 import { isChained, readCertificate, type Certificate } from './auth-chain.ts';
 import { TokenError } from './auth-error.ts';
@@ -11,20 +10,24 @@ import { algorithmsOf, type TokenHeader } from './auth-token.ts';
  * `ConfigError` in the words of WIRE §14.3.
  */
 export function readRootCertBundle(path: string): readonly Certificate[] {
-  const pem = readBundleFile(path);
+  const pem = readText(
+    path,
+    (reason) => `unable to open token auth root certificate bundle file "${path}": ${reason}`,
+  );
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
   if (blocks.length === 0) {
     throw new ConfigError('token auth requires at least one token signing root certificate');
   }
-  return blocks.map(readRoot);
+  return blocks.map((block) => readRoot(block, path));
 }
 
-function readRoot(pem: string): Certificate {
+function readRoot(pem: string, path: string): Certificate {
   let certificate: Certificate;
   try {
     certificate = readCertificate(new X509Certificate(pem).raw);
   } catch (error) {
-    throw new ConfigError(`unable to parse token auth root certificate: ${reasonOf(error)}`, {
+    const reason = openReason(path, error);
+    throw new ConfigError(`unable to parse token auth root certificate: ${reason}`, {
       cause: error,
     });
   }
@@ -36,29 +39,6 @@ function readRoot(pem: string): Certificate {
     );
   }
   return certificate;
-}
-
-function readBundleFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new ConfigError(
-      `unable to open token auth root certificate bundle file "${path}": ${openError(error, path)}`,
-      { cause: error },
-    );
-  }
-}
-
-function openError(error: unknown, path: string): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ENOENT') return `open ${path}: no such file or directory`;
-  if (code === 'EACCES') return `open ${path}: permission denied`;
-  if (code === 'EISDIR') return `read ${path}: is a directory`;
-  return reasonOf(error);
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** More than any token server sends: a chain has three or four. */

@@ -53,7 +53,7 @@ beforeAll(async () => {
         issuer: ISSUER,
         service: SERVICE,
         autoredirect: false,
-        bundle: bundle.map(({ certificate }) => readCertificate(certificate.raw)),
+        rootCertBundle: bundle.map(({ certificate }) => readCertificate(certificate.raw)),
         now: () => NOW,
       }),
     },

@@ -43,7 +43,7 @@ function options(more: Partial<TokenAuthOptions> = {}): TokenAuthOptions {
     issuer: ISSUER,
     service: SERVICE,
     autoredirect: false,
-    bundle: [readCertificate(signer.certificate.raw)],
+    rootCertBundle: [readCertificate(signer.certificate.raw)],
     now: () => new Date(),
     ...more,
   };

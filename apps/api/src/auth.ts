@@ -23,14 +23,14 @@ export interface TokenAuthOptions extends Challenger {
   /** The `iss` of good tokens. Their `aud` is the `service`. */
   readonly issuer: string;
   /** The root certificate bundle, at least one. */
-  readonly bundle: readonly Certificate[];
+  readonly rootCertBundle: readonly Certificate[];
   readonly now: () => Date;
 }
 
 /** Registry v2 token authentication. */
 export function createAuthenticate(options: TokenAuthOptions): Authenticate {
   const { issuer, service, now } = options;
-  const keyring = createKeyring(options.bundle);
+  const keyring = createKeyring(options.rootCertBundle);
 
   const check = async (authorization: string | undefined, wanted: Wanted): Promise<Access> => {
     const token = parseToken(bearerOf(authorization));
@@ -75,6 +75,8 @@ function bearerOf(authorization = ''): string {
 function wantedBy(route: Route): Wanted | undefined {
   switch (route.operation) {
     case 'Health':
+    case 'Live':
+    case 'Ready':
     case 'Metrics':
       return undefined;
     case 'Version':

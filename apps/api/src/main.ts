@@ -17,6 +17,7 @@ import type { Signer } from '@scrivener/signing';
 import { createQueueSigner, redisOptions, type QueueSigner } from '@scrivener/signing/bullmq';
 import { createMemorySigner } from '@scrivener/signing/memory';
 import { createApp } from './app.ts';
+import { createAuthenticate } from './auth.ts';
 import { readServerConfig, SERVER_PREFIX, serverSettings, type Config } from './config.ts';
 import { createHealth, queueCheck } from './health.ts';
 import { createMetrics } from './metrics.ts';
@@ -65,6 +66,9 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
       ...(queue === undefined ? [] : [queueGauges(register, queue)]),
     ]),
     caching: config.caching,
+    ...(config.auth && {
+      authenticate: createAuthenticate({ ...config.auth, now: () => new Date() }),
+    }),
     gunPrefixes: config.gunPrefixes,
     limits: config.uploads,
   });
