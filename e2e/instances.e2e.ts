@@ -156,5 +156,22 @@ describe('the real client, with every request to another API', () => {
     }
   });
 
+  test('without any worker nothing can be published, and everything can be read', async () => {
+    const collection = await createCollection(balancer.url);
+    const workers = cluster.processes['signer-worker'];
+    await Promise.all(workers.map(kill));
+    await until(() => balancer.log().includes('backend apis has no server available'));
+
+    for (let round = 0; round < 6; round += 1) {
+      const { status } = await getFile(balancer.url, collection.gun, 'timestamp.json');
+      expect(status).toBe(200);
+    }
+    const publish = () => addTarget(balancer.url, collection, 'targets', 'a');
+    expect(await publish()).toMatchObject({ status: 503, code: 'UNAVAILABLE' });
+
+    for (const worker of workers) worker.start();
+    await until(async () => (await publish()).status === 200);
+  });
+
   restartAndDelete(() => site);
 });
