@@ -2,10 +2,12 @@ import {
   ConfigError,
   flag,
   logLevel,
+  parseMetricsAddress,
   parseDatabaseUrl,
   readConfig,
   text,
   useInstead,
+  type ListenAddress,
   type LogLevel,
 } from '@scrivener/runtime';
 import { z } from 'zod';
@@ -26,6 +28,9 @@ export const projectorSettings = z.object({
     })
     .prefault({}),
   logging: z.object({ level: logLevel('error') }).prefault({}),
+  metrics_addr: text().describe(
+    'where to serve `/metrics` and health over plain HTTP: `127.0.0.1:9102`; nowhere without it',
+  ),
   production: flag().describe('refuse to start with passwords that are meant for development'),
   debug: flag().describe('the debug listener on localhost:8080, as by `-debug`'),
 });
@@ -35,6 +40,7 @@ export const PROJECTOR_PREFIX = 'NOTARY_SERVER';
 export interface Config {
   readonly databaseUrl: string;
   readonly logLevel: LogLevel;
+  readonly metricsAddress: ListenAddress | undefined;
   readonly production: boolean;
   readonly debug: boolean;
 }
@@ -56,6 +62,7 @@ export function readProjectorConfig(
   return {
     databaseUrl: parseDatabaseUrl(db_url),
     logLevel: level,
+    metricsAddress: parseMetricsAddress(section('metrics_addr')),
     production: section('production'),
     debug: section('debug'),
   };

@@ -2,7 +2,9 @@ import { postgresEventStore } from '@scrivener/events/postgres';
 import { runProjection } from '@scrivener/read-model';
 import { postgresReadModel } from '@scrivener/read-model/postgres';
 import { drainOnSignal, runProgram, waitForDatabase, type Context } from '@scrivener/runtime';
+import { serveMonitor } from '@scrivener/runtime/monitoring';
 import { PROJECTOR_PREFIX, projectorSettings, readProjectorConfig, type Config } from './config.ts';
+import { createMonitoring } from './monitoring.ts';
 
 /** Enough for the one loop and a look at the checkpoint. */
 const POOL_SIZE = 2;
@@ -16,11 +18,18 @@ runProgram({
   start: project,
 });
 
-async function project({ databaseUrl }: Config, { logger }: Context): Promise<void> {
+async function project(
+  { databaseUrl, metricsAddress }: Config,
+  { logger, debug }: Context,
+): Promise<void> {
+  const monitoring = createMonitoring(logger);
+  debug.checkHealth(monitoring.health);
+  const monitor = metricsAddress && (await serveMonitor(metricsAddress, monitoring));
   const stopping = new AbortController();
   const { signal } = stopping;
   let running: Promise<void> | undefined;
   drainOnSignal(logger, async () => {
+    monitor?.drain();
     stopping.abort();
     await running;
   });
@@ -31,11 +40,15 @@ async function project({ databaseUrl }: Config, { logger }: Context): Promise<vo
       onWaiting: (reason) => logger.warn(`waiting for the database: ${reason}`),
     });
     const events = await postgresEventStore(databaseUrl, { poolSize: POOL_SIZE });
-    const readModel = await postgresReadModel(databaseUrl, { poolSize: POOL_SIZE });
+    const readModel = await postgresReadModel(databaseUrl, {
+      poolSize: POOL_SIZE,
+      onProjected: (batch) => monitoring.projected(batch),
+    });
+    monitoring.watch(readModel);
     logger.info('projecting');
     await runProjection(readModel, events, {
       signal,
-      onError: (err) => logger.warn({ err }, 'cannot project, trying again'),
+      onError: (error) => monitoring.failed(error),
     });
     await readModel.close();
     await events.close();

@@ -4,6 +4,7 @@ import {
   logLevel,
   parseAddress,
   parseDatabaseUrl,
+  parseMetricsAddress,
   parseRedis,
   port,
   readCa,
@@ -79,6 +80,9 @@ export const signerSettings = z.object({
     })
     .prefault({}),
   concurrency: whole(16, { min: 1, max: 1_000 }).describe('jobs at a time'),
+  metrics_addr: text().describe(
+    'where to serve `/metrics` and health over plain HTTP: `127.0.0.1:9101`; nowhere without it',
+  ),
   production: flag().describe(
     'refuse to start with keys and passwords that are meant for development',
   ),
@@ -109,6 +113,8 @@ export interface Config {
         readonly defaultAlias: string;
       };
   readonly concurrency: number;
+  /** Where metrics and health are served; nowhere where it is absent. */
+  readonly metricsAddress: ListenAddress | undefined;
   readonly production: boolean;
   readonly debug: boolean;
   /** What the operator should hear though it starts. */
@@ -134,6 +140,7 @@ export function readWorkerConfig(file: string | undefined, environment: Environm
     queue,
     storage: parseStorage(section('storage'), environment),
     concurrency: section('concurrency'),
+    metricsAddress: parseMetricsAddress(section('metrics_addr')),
     production: section('production'),
     debug: section('debug'),
     warnings,

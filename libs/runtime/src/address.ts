@@ -9,6 +9,11 @@ export interface ListenAddress {
   readonly written: string;
 }
 
+/** The setting `metrics_addr`: empty for nowhere. Throws `ConfigError`. */
+export function parseMetricsAddress(written: string): ListenAddress | undefined {
+  return written === '' ? undefined : parseAddress(written);
+}
+
 /** `:4443`, `localhost:4443`, `[::1]:4443`. Throws `ConfigError` in the words of WIRE §14.3. */
 export function parseAddress(written: string): ListenAddress {
   const match = /^(?:\[([^\]]*)\]|([^:]*)):([^:]*)$/.exec(written);

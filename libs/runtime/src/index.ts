@@ -1,4 +1,4 @@
-export { parseAddress, type ListenAddress } from './address.ts';
+export { parseAddress, parseMetricsAddress, type ListenAddress } from './address.ts';
 export { refuseWords, UsageError, type CommandLine } from './command-line.ts';
 export { readConfig, resolveBeside, type ConfigSource } from './config.ts';
 export { ConfigError } from './config-error.ts';

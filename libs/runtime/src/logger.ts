@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { LogForm } from './command-line.ts';
 import { writeAs } from './log-form.ts';
 import { text } from './settings.ts';
+import { traceFields } from './tracing.ts';
 
 export type { Logger } from 'pino';
 
@@ -44,6 +45,7 @@ export function createLogger(
     {
       level,
       base: null,
+      mixin: traceFields,
       timestamp: () => `,"time":"${new Date().toISOString().replace(/\.\d+Z$/, 'Z')}"`,
       formatters: { level: (label) => ({ level: label === 'warn' ? 'warning' : label }) },
     },

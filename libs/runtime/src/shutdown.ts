@@ -1,4 +1,5 @@
 import type { Logger } from './logger.ts';
+import { flushTraces } from './tracing.ts';
 
 /** How long a drain may take before the process ends all the same, in milliseconds. */
 const DRAIN_LIMIT = 15_000;
@@ -17,7 +18,7 @@ export function drainOnSignal(logger: Logger, drain: () => Promise<void>): void 
       logger.error('drain took too long');
       process.exit(1);
     }, DRAIN_LIMIT).unref();
-    drain().then(
+    drainAll(drain).then(
       () => {
         logger.info('stopped');
         process.exit(0);
@@ -30,4 +31,13 @@ export function drainOnSignal(logger: Logger, drain: () => Promise<void>): void 
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+}
+
+/** The last spans leave when everything else is done. */
+async function drainAll(drain: () => Promise<void>): Promise<void> {
+  try {
+    await drain();
+  } finally {
+    await flushTraces();
+  }
 }

@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { ConfigError } from '../config-error.ts';
 import type { Troubles } from './checks.ts';
 
 export interface Monitor {
@@ -21,8 +22,8 @@ const PATIENCE = 5_000;
 
 /**
  * What a program that serves nobody says about itself, over plain HTTP: `/metrics`, and under
- * `/_notary_server/` `health`, `ready` and `live`, as the server does. Rejects where the address
- * cannot be had.
+ * `/_notary_server/` `health`, `ready` and `live`, as the server does. Throws `ConfigError` where the
+ * address cannot be had.
  */
 export async function serveMonitor(
   address: { readonly host?: string; readonly port: number },
@@ -58,7 +59,9 @@ function listening(
   { host, port }: { readonly host?: string; readonly port: number },
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) => {
+      reject(new ConfigError(`metrics_addr: ${error.message}`, { cause: error }));
+    });
     server.listen(port, host, () => resolve());
   });
 }
