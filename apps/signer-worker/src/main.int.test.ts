@@ -1,5 +1,14 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createQueueSigner, type QueueSigner } from '@scrivener/signing/bullmq';
+import {
+  createJobKey,
+  createQueueSigner,
+  parseJobKeys,
+  type QueueSigner,
+} from '@scrivener/signing/bullmq';
 import { startTcpProxy, testRedis } from '@scrivener/signing/bullmq/testing';
 import { createKeys, freshGun, publishRequest } from '@scrivener/signing/testing';
 import { keyId } from '@scrivener/tuf';
@@ -19,10 +28,20 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
+const folder = mkdtempSync(join(tmpdir(), 'job-keys-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The path of a new file with that text. */
+function fileOf(text: string): string {
+  const file = join(folder, randomUUID());
+  writeFileSync(file, text);
+  return file;
+}
+
 /** A queue of a test's own, with an asker and as many workers as it starts. */
 function corner() {
-  const { redis, prefix } = testRedis();
-  const asker = createQueueSigner({ redis, prefix });
+  const { redis, prefix, keys, jobKey } = testRedis();
+  const asker = createQueueSigner({ redis, prefix, keys });
   closers.push(() => asker.close());
   const environment = {
     NOTARY_SIGNER_STORAGE_BACKEND: 'postgres',
@@ -32,6 +51,7 @@ function corner() {
     NOTARY_SIGNER_QUEUE_HOSTNAME: redis.host,
     NOTARY_SIGNER_QUEUE_PORT: String(redis.port),
     NOTARY_SIGNER_QUEUE_PREFIX: prefix,
+    NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: fileOf(jobKey),
   };
   const start = (changes: Record<string, string> = {}): WorkerProcess => {
     const worker = startWorker({ ...environment, ...changes });
@@ -41,7 +61,7 @@ function corner() {
     });
     return worker;
   };
-  return { redis, asker, environment, start };
+  return { redis, prefix, asker, environment, start };
 }
 
 /** Makes every job wait in the middle, until the function returned is called. */
@@ -176,6 +196,25 @@ describe('a worker process', () => {
   });
 });
 
+test('a worker process refuses a job that no API sealed, and says how many there were', async () => {
+  const { redis, prefix, start } = corner();
+  const worker = start();
+  await worker.said('taking jobs');
+  const stranger = createQueueSigner({
+    redis,
+    prefix,
+    keys: parseJobKeys(createJobKey()),
+    deadline: 1_000,
+  });
+  closers.push(() => stranger.close());
+
+  await expect(askKey(stranger)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+
+  await worker.said('refused a job');
+  const line = worker.log.find((entry) => entry.includes('refused a job')) ?? '';
+  expect(JSON.parse(line)).toMatchObject({ reason: 'forged', refused: { forged: 1, expired: 0 } });
+});
+
 describe('a job whose worker', () => {
   test('is killed is done by another before the asker gives up', async () => {
     const { asker, start } = corner();
@@ -230,6 +269,16 @@ describe('a worker that cannot work', () => {
       { NOTARY_SIGNER_DEFAULT_ALIAS: '' },
       'must provide a default alias for the key DB',
     ],
+    [
+      'without a file of job keys',
+      { NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: '' },
+      'queue.job_key_file is required',
+    ],
+    [
+      'with a job key that is too short',
+      { NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: fileOf('c2hvcnQ=') },
+      'line 1 holds 5 bytes: a key has at least 32',
+    ],
     ['on another database', { NOTARY_SIGNER_STORAGE_BACKEND: 'mysql' }, 'must be one of: postgres'],
   ])('%s says so and ends with status 1', async (_, changes, message) => {
     const { environment } = corner();
@@ -246,6 +295,6 @@ describe('a worker that cannot work', () => {
     const worker = startWorker({}, '-verbose');
 
     expect(await worker.ended).toBe(2);
-    expect(worker.log).toContain('usage: notary-signer -config FILE');
+    expect(worker.log.join('\n')).toContain('usage: notary-signer');
   });
 });

@@ -7,11 +7,14 @@ import {
   type Context,
   type Logger,
 } from '@scrivener/runtime';
+import { createChecks, serveMonitor } from '@scrivener/runtime/monitoring';
 import { createKeySigner, type KeyStore } from '@scrivener/signing';
 import { redisOptions, serveSigner, type ServedSigner } from '@scrivener/signing/bullmq';
 import { MemoryKeyStore } from '@scrivener/signing/memory';
 import { readWorkerConfig, SIGNER_PREFIX, signerSettings, type Config } from './config.ts';
+import { createWorkerMetrics, type WorkerMetrics } from './metrics.ts';
 import { PostgresKeyStore } from './postgres/key-store.ts';
+import { countRefusedJobs } from './refused-jobs.ts';
 import { createSealer, SealError, type Sealer } from './seal.ts';
 
 /** Pause between looks at a database that has no tables yet, in milliseconds. */
@@ -26,12 +29,22 @@ runProgram({
   start: startWorker,
 });
 
-async function startWorker(config: Config, { logger }: Context): Promise<void> {
+async function startWorker(config: Config, { logger, debug }: Context): Promise<void> {
   const keys = openKeyStore(config);
+  let served: ServedSigner | undefined;
+  const metrics = createWorkerMetrics();
+  const health = createChecks({
+    'DB operational': () => databaseTrouble(keys),
+    'Queue operational': async () => (served?.isConnected() ? undefined : 'no connection'),
+  });
+  debug.checkHealth(health);
+  const monitor =
+    config.metricsAddress &&
+    (await serveMonitor(config.metricsAddress, { health, metrics: metrics.render }));
 
   const stopping = new AbortController();
-  let served: ServedSigner | undefined;
   drainOnSignal(logger, async () => {
+    monitor?.drain();
     stopping.abort();
     await served?.close();
     await keys.close();
@@ -42,7 +55,7 @@ async function startWorker(config: Config, { logger }: Context): Promise<void> {
     if (!stopping.signal.aborted) throw error;
   });
   if (stopping.signal.aborted) return;
-  served = serve(config, keys, logger);
+  served = serve(config, keys, metrics, logger);
   await served.ready();
   logger.info('taking jobs');
 }
@@ -62,8 +75,21 @@ function openSealer(defaultAlias: string): Sealer {
   }
 }
 
-function serve({ queue, concurrency }: Config, keys: KeyStore, logger: Logger): ServedSigner {
+async function databaseTrouble(
+  keys: MemoryKeyStore | PostgresKeyStore,
+): Promise<string | undefined> {
+  if (keys instanceof PostgresKeyStore) await keys.check();
+  return undefined;
+}
+
+function serve(
+  { queue, concurrency }: Config,
+  keys: KeyStore,
+  metrics: WorkerMetrics,
+  logger: Logger,
+): ServedSigner {
   if (queue === undefined) throw new ConfigError('server.grpc_addr is not there yet');
+  const refusedJobs = countRefusedJobs(logger);
   return serveSigner({
     signer: createKeySigner(keys),
     redis: redisOptions(queue.redis),
@@ -72,7 +98,22 @@ function serve({ queue, concurrency }: Config, keys: KeyStore, logger: Logger): 
     concurrency,
     onError: (err, jobId) => {
       if (jobId === undefined) logger.warn({ err }, 'trouble with the queue');
-      else logger.error({ err, jobId }, 'a job failed');
+      else {
+        metrics.failed();
+        logger.error({ err, jobId }, 'a job failed');
+      }
+    },
+    onRefused: (reason, jobId) => {
+      metrics.refused(reason);
+      refusedJobs.onRefused(reason, jobId);
+    },
+    onAnswered: (job) => {
+      metrics.answered(job);
+      const { id: jobId, name, outcome, milliseconds } = job;
+      logger.info(
+        { jobId, job: name, outcome, duration: `${milliseconds.toFixed(3)}ms` },
+        'answered',
+      );
     },
   });
 }

@@ -10,9 +10,9 @@ import {
 import { z } from 'zod';
 
 /*
- * What travels between those who ask for a signature and those who sign. Both sides parse what they
- * receive: whoever can write to the queue's store can write anything. Versions are decimal strings
- * and bytes are base64, as JSON has neither int64 nor bytes.
+ * What travels, sealed (`job-seal.ts`), between those who ask for a signature and those who sign.
+ * Both sides also parse what they receive: they may be of different versions. Versions are decimal
+ * strings and bytes are base64, as JSON has neither int64 nor bytes.
  */
 
 /** The one queue; what is asked for is told by a job's name. */
@@ -82,11 +82,25 @@ export const createKeyJob = z.strictObject({
   algorithm: z.enum(['ed25519', 'ecdsa']),
 });
 
-/** A refusal is an answer: a throw would be tried again, and no retry mends it. */
+/**
+ * Why a worker does not even look at what a job asks for:
+ * - `forged`: no holder of the job key made it as it is; forged and altered cannot be told apart
+ * - `expired`: its asker has given up by now, or the worker's clock is ahead of the asker's
+ * - `early`: it would live longer than any job does; the worker's clock is behind the asker's
+ * - `replayed`: this worker has answered that very job already
+ */
+export const JOB_REFUSALS = ['forged', 'expired', 'early', 'replayed'] as const;
+export type JobRefusal = (typeof JOB_REFUSALS)[number];
+
+/**
+ * A refusal is an answer: a throw would be tried again, and no retry mends it. With `job` it says
+ * nothing about the question, only that what stood under its id was not a good job.
+ */
 const refusal = z.strictObject({
   ok: z.literal(false),
   code: z.enum(['UNKNOWN_KEY', 'REFUSED']),
   message: z.string(),
+  job: z.enum(JOB_REFUSALS).exactOptional(),
 });
 const signatures = z.array(z.strictObject({ keyid, method: z.string(), sig: z.base64() }));
 
@@ -113,6 +127,17 @@ export type Refusal = z.output<typeof refusal>;
 export function malformed(error: z.ZodError): Refusal {
   const places = error.issues.map((issue) => issue.path.join('.') || 'the job itself');
   return { ok: false, code: 'REFUSED', message: `malformed job: ${places.join(', ')}` };
+}
+
+/** The answer to a job that is not to be looked at. */
+export function notAccepted(reason: JobRefusal): Refusal {
+  return { ok: false, code: 'REFUSED', message: `the job is not accepted: ${reason}`, job: reason };
+}
+
+/** Why the job was not looked at, where that is what an answer (not parsed yet) says. */
+export function refusalOfJob(answer: unknown): JobRefusal | undefined {
+  const parsed = refusal.safeParse(answer);
+  return parsed.success ? parsed.data.job : undefined;
 }
 
 /**

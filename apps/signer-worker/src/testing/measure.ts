@@ -2,6 +2,9 @@
  * How long a sign job takes and how many one worker does: `npm run measure -w @scrivener/signer-worker`
  * with DATABASE_URL and REDIS_URL set. Each job signs a snapshot and a timestamp.
  */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createQueueSigner } from '@scrivener/signing/bullmq';
 import { testRedis } from '@scrivener/signing/bullmq/testing';
 import { createKeys, publishRequest } from '@scrivener/signing/testing';
@@ -12,7 +15,10 @@ const JOBS = 2_000;
 
 const database = await createTestDatabase();
 const corner = testRedis();
-const { redis, prefix } = corner;
+const { redis, prefix, keys, jobKey } = corner;
+const folder = mkdtempSync(join(tmpdir(), 'measure-'));
+const jobKeyFile = join(folder, 'job-keys');
+writeFileSync(jobKeyFile, jobKey);
 const worker = startWorker({
   NOTARY_SIGNER_STORAGE_BACKEND: 'postgres',
   NOTARY_SIGNER_STORAGE_DB_URL: database.url,
@@ -21,19 +27,20 @@ const worker = startWorker({
   NOTARY_SIGNER_QUEUE_HOSTNAME: redis.host,
   NOTARY_SIGNER_QUEUE_PORT: String(redis.port),
   NOTARY_SIGNER_QUEUE_PREFIX: prefix,
+  NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: jobKeyFile,
 });
-const asker = createQueueSigner({ redis, prefix });
+const asker = createQueueSigner({ redis, prefix, keys });
 await worker.said('taking jobs');
 
 for (const algorithm of ['ecdsa', 'ed25519'] as const) {
-  const keys = await createKeys(asker, algorithm);
+  const repository = await createKeys(asker, algorithm);
   let version = 0n;
   for (const atOnce of [1, 8, 32]) {
     const times: number[] = [];
     const loop = async () => {
       for (let job = 0; job < JOBS / atOnce; job += 1) {
         const begin = performance.now();
-        await asker.sign(publishRequest(keys, (version += 1n)));
+        await asker.sign(publishRequest(repository, (version += 1n)));
         times.push(performance.now() - begin);
       }
     };
@@ -59,6 +66,7 @@ worker.signal('SIGTERM');
 await worker.ended;
 await corner.empty();
 await database.drop();
+rmSync(folder, { recursive: true });
 
 function quantile(values: readonly number[], share: number): string {
   const sorted = values.toSorted((a, b) => a - b);

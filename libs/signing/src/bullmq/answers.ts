@@ -1,16 +1,15 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { QueueEvents } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { SIGNING_QUEUE } from '../jobs.ts';
-import type { RedisConnection } from './redis-options.ts';
+import { connectionOf, type RedisClient, type RedisConnection } from './redis-options.ts';
 
-/** How a job ended. The value comes from outside and is not parsed yet. */
+/** How a job ended. The value comes from outside: it is neither opened nor parsed yet. */
 export type Outcome = { readonly value: unknown } | { readonly failure: string };
 
 export interface AnswersOptions {
   /** Asked for Redis' time, and nothing else. */
-  readonly clock: Redis;
+  readonly clock: RedisClient;
   /** How to make the connection that reads. */
   readonly connection: RedisConnection;
   readonly prefix: string;
@@ -76,13 +75,14 @@ export class Answers {
   }
 
   async #read(): Promise<void> {
-    const { clock, connection, prefix, onError } = this.#source;
+    const { clock, prefix, onError } = this.#source;
     const { signal } = this.#closing;
     if (clock.status !== 'ready') await once(clock, 'ready', { signal });
     const [seconds] = await clock.time();
     if (signal.aborted) return;
+    const connection = connectionOf(this.#source.connection);
     const events = new QueueEvents(SIGNING_QUEUE, {
-      connection,
+      connection: connection.client,
       prefix,
       autorun: false,
       lastEventId: `${(Number(seconds) - LOOK_BACK) * 1_000}-0`,
@@ -97,6 +97,7 @@ export class Answers {
       await events.run();
     } finally {
       await closeEvents(events);
+      connection.release();
     }
   }
 

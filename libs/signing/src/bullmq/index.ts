@@ -1,5 +1,9 @@
+export { createJobKey, JobKeyError, parseJobKeys, type JobKeys } from '../job-keys.ts';
+export { CLOCK_SKEW } from '../job-seal.ts';
+export { JOB_REFUSALS, type JobRefusal } from '../jobs.ts';
 export {
   createQueueSigner,
+  type QueueDepth,
   type QueueSigner,
   type QueueSignerOptions,
   type SigningHealth,
@@ -10,4 +14,9 @@ export {
   type RedisAddress,
   type RedisConnection,
 } from './redis-options.ts';
-export { serveSigner, type ServedSigner, type ServeOptions } from './serve-signer.ts';
+export {
+  serveSigner,
+  type AnsweredJob,
+  type ServedSigner,
+  type ServeOptions,
+} from './serve-signer.ts';

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Queue, Worker } from 'bullmq';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createKeySigner } from '../key-signer.ts';
+import { openAnswer, sealAnswer, sealJob } from '../job-seal.ts';
 import { SIGNING_QUEUE } from '../jobs.ts';
 import { MemoryKeyStore } from '../memory/index.ts';
 import { signerContract } from '../signer.contract.ts';
@@ -21,7 +22,7 @@ interface Stack {
   readonly troubles: unknown[];
 }
 
-type Place = Pick<ReturnType<typeof testRedis>, 'redis' | 'prefix'>;
+type Place = Pick<ReturnType<typeof testRedis>, 'redis' | 'prefix' | 'keys'>;
 
 const ask = (place: Place, deadline?: number): QueueSigner => {
   const asker = createQueueSigner({ ...place, ...(deadline === undefined ? {} : { deadline }) });
@@ -158,7 +159,7 @@ describe('a worker', () => {
   const keyids = ['0'.repeat(64)];
   const timestamp = { version: '1', expires: '2036-01-02T03:04:05Z', keyids };
 
-  test.each<[string, string, unknown]>([
+  test.each<[string, string, object | string | null]>([
     ['no object', 'sign', 'x'],
     ['nothing', 'sign', null],
     ['an unknown member', 'sign', { gun: 'a', timestamp, extra: 1 }],
@@ -193,33 +194,36 @@ describe('a worker', () => {
     const queue = new Queue(SIGNING_QUEUE, { connection: place.redis, prefix: place.prefix });
     closers.push(() => queue.close());
 
-    const { id = '' } = await queue.add(name, data, { attempts: 1 });
+    const id = 'a-question';
+    const job = sealJob(place.keys, { id, name }, data, Date.now() + 5_000);
+    await queue.add(name, job, { jobId: id, attempts: 1 });
 
-    await expect
-      .poll(async () => (await queue.getJob(id))?.returnvalue, { timeout: 5_000 })
-      .toMatchObject({ ok: false, code: 'REFUSED' });
+    const answer = async () =>
+      openAnswer(place.keys, id, (await queue.getJob(id))?.returnvalue)?.answer;
+    await expect.poll(answer, { timeout: 5_000 }).toMatchObject({ ok: false, code: 'REFUSED' });
     expect(troubles).toEqual([]);
   });
 });
 
 describe('an answer', () => {
   const keyid = '0'.repeat(64);
-  const forged = { keyid, method: 'eddsa', sig: 'AAAA' };
+  const wrong = { keyid, method: 'eddsa', sig: 'AAAA' };
 
-  test.each<[string, unknown]>([
+  test.each<[string, object | null]>([
     ['nothing', null],
     ['another shape', { ok: true }],
     ['an unknown refusal', { ok: false, code: 'TIRED', message: '' }],
-    ['an unknown member', { ok: true, timestamp: [forged], extra: 1 }],
-    ['signatures of other keys', { ok: true, snapshot: [forged], timestamp: [forged] }],
+    ['an unknown member', { ok: true, timestamp: [wrong], extra: 1 }],
+    ['signatures of other keys', { ok: true, snapshot: [wrong], timestamp: [wrong] }],
     ['too few signatures', { ok: true, timestamp: [] }],
   ])('of %s is not believed', async (_, answer) => {
     const place = testRedis();
-    const forger = new Worker(SIGNING_QUEUE, async () => answer, {
-      connection: place.redis,
-      prefix: place.prefix,
-    });
-    closers.push(() => forger.close());
+    const other = new Worker(
+      SIGNING_QUEUE,
+      async ({ id = '' }) => sealAnswer(place.keys, id, answer),
+      { connection: place.redis, prefix: place.prefix },
+    );
+    closers.push(() => other.close());
     const keys = await createKeys(createKeySigner(new MemoryKeyStore()));
 
     await expect(ask(place).sign(publishRequest(keys))).rejects.toMatchObject({

@@ -2,13 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PublicKey, ServerSignatures, SigningRequest } from '@scrivener/tuf';
 import { Queue } from 'bullmq';
-import { Redis } from 'ioredis';
 import { z } from 'zod';
+import type { JobKeys } from '../job-keys.ts';
+import { CLOCK_SKEW, LONGEST_DEADLINE, openAnswer, sealJob, type SealedJob } from '../job-seal.ts';
 import {
   createKeyJob,
   createKeyResult,
   jobId,
   QUEUE_PREFIX,
+  refusalOfJob,
   SIGNING_QUEUE,
   signJob,
   signResult,
@@ -16,18 +18,26 @@ import {
   type Refusal,
 } from '../jobs.ts';
 import { SigningError, type CreateKeyRequest, type Signer } from '../signer.ts';
-import { Answers, type Outcome } from './answers.ts';
-import type { RedisConnection } from './redis-options.ts';
+import { Answers } from './answers.ts';
+import { connect, queuePrefix, type RedisClient, type RedisConnection } from './redis-options.ts';
+import { asking, type Carried } from './trace.ts';
 import { withoutRepeats } from './without-repeats.ts';
 
 export interface QueueSignerOptions {
   readonly redis: RedisConnection;
   /** Of all the queue's keys in Redis; where several installations share one. */
   readonly prefix?: string | undefined;
-  /** How long one question may take in all, in milliseconds; 8 s if not said. */
+  /** Shared with the workers: answers of nobody else are believed. */
+  readonly keys: JobKeys;
+  /** How long one question may take in all, in milliseconds, up to 60 s; 8 s if not said. */
   readonly deadline?: number;
-  /** Told once of each connection trouble, which is otherwise dealt with in silence. */
+  /**
+   * Told once of each trouble that is otherwise dealt with in silence: with the connection, or with
+   * answers and refusals that show that somebody meddles, or that the keys or clocks differ.
+   */
   readonly onError?: (error: Error) => void;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
 }
 
 /** What a health route wants to know. */
@@ -38,10 +48,20 @@ export interface SigningHealth {
   readonly workers: number;
 }
 
+/** How many jobs are in which state. */
+export interface QueueDepth {
+  readonly waiting: number;
+  readonly active: number;
+  readonly delayed: number;
+  readonly failed: number;
+}
+
 /** A `Signer` behind the queue. */
 export interface QueueSigner extends Signer {
   /** Asks Redis now; answers within 2 s whatever happens, and never throws. */
   health(): Promise<SigningHealth>;
+  /** Asks Redis now; rejects within 2 s where it cannot be asked. */
+  depth(): Promise<QueueDepth>;
 }
 
 const DEADLINE = 8_000;
@@ -51,6 +71,8 @@ const ASK_AGAIN_AFTER = 2_000;
 const RECONNECT_PAUSE = 100;
 /** One command to Redis; a Redis that hangs must not hang us. */
 const COMMAND_TIMEOUT = 2_000;
+
+const LATE = Symbol('no answer in time');
 
 /** A worker's trouble with its database may pass: four tries in some three seconds. */
 const JOB_OPTIONS = {
@@ -71,27 +93,33 @@ export function createQueueSigner(options: QueueSignerOptions): QueueSigner {
 
 class BullmqSigner implements QueueSigner {
   readonly #deadline: number;
-  readonly #redis: Redis;
+  readonly #keys: JobKeys;
+  readonly #now: () => number;
+  readonly #tell: (error: Error) => void;
+  readonly #redis: RedisClient;
   readonly #queue: Queue;
   readonly #answers: Answers;
 
   constructor({
     redis,
-    prefix = QUEUE_PREFIX,
+    prefix: name = QUEUE_PREFIX,
+    keys,
     deadline = DEADLINE,
     onError = () => {},
+    now = Date.now,
   }: QueueSignerOptions) {
+    if (deadline > LONGEST_DEADLINE) {
+      throw new RangeError(`no question may take longer than ${LONGEST_DEADLINE} ms`);
+    }
     this.#deadline = deadline;
-    const tell = withoutRepeats(onError);
+    this.#keys = keys;
+    this.#now = now;
+    this.#tell = withoutRepeats(onError);
+    const tell = this.#tell;
+    const prefix = queuePrefix(redis, name);
     // Commands fail at once while Redis is away. Were they kept, a thousand questions that nobody
     // waits for any longer would be put the moment it is back.
-    this.#redis = new Redis({
-      ...redis,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      commandTimeout: COMMAND_TIMEOUT,
-    });
+    this.#redis = connect(redis, { impatientAfter: COMMAND_TIMEOUT });
     this.#redis.on('error', tell);
     this.#queue = new Queue(SIGNING_QUEUE, {
       connection: this.#redis,
@@ -132,43 +160,77 @@ class BullmqSigner implements QueueSigner {
     }
   }
 
+  async depth(): Promise<QueueDepth> {
+    if (this.#redis.status !== 'ready') throw new Error('Redis cannot be reached');
+    const counts = await this.#queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
+    const { waiting = 0, active = 0, delayed = 0, failed = 0 } = counts;
+    return { waiting, active, delayed, failed };
+  }
+
   async close(): Promise<void> {
     await this.#answers.close();
     await this.#queue.close();
     this.#redis.disconnect();
   }
 
+  #ask(name: JobName, id: string, data: object): Promise<unknown> {
+    return asking(name, id, (carried) => this.#answer(name, id, data, carried));
+  }
+
   /** The answer to a question, or `UNAVAILABLE` when the deadline has passed. */
-  async #ask(name: JobName, id: string, data: object): Promise<unknown> {
+  async #answer(name: JobName, id: string, data: object, carried: Carried): Promise<unknown> {
+    const expires = this.#now() + this.#deadline + CLOCK_SKEW;
+    const put = () =>
+      this.#put(name, id, sealJob(this.#keys, { id, name }, data, expires), carried);
+    const { promise: answered, resolve, reject } = Promise.withResolvers<unknown>();
+    let trouble: string | undefined;
+    const stop = this.#answers.listen(id, (outcome) => {
+      if ('failure' in outcome) {
+        reject(failed(outcome.failure));
+        return;
+      }
+      const heard = this.#hear(id, outcome.value);
+      if ('answer' in heard) {
+        resolve(heard.answer);
+        return;
+      }
+      this.#tell(new Error(heard.trouble));
+      if (trouble === undefined) void put(); // once: who makes such trouble can do so for ever
+      ({ trouble } = heard);
+    });
     const over = new AbortController();
-    const { promise: answered, resolve } = Promise.withResolvers<Outcome>();
-    const stop = this.#answers.listen(id, resolve);
-    void this.#keepAsking(name, id, data, over.signal);
+    void keepAsking(put, over.signal);
     try {
-      const late = delay(this.#deadline, undefined, { signal: over.signal });
-      const outcome = await Promise.race([answered, late]);
-      if (outcome !== undefined) return value(outcome);
+      const late = delay(this.#deadline, LATE, { signal: over.signal });
+      const answer = await Promise.race([answered, late]);
+      if (answer !== LATE) return answer;
       void this.#queue.remove(id).catch(() => {}); // or a worker back from the dead would do it
-      throw new SigningError('UNAVAILABLE', 'no signer answered in time');
+      throw new SigningError('UNAVAILABLE', trouble ?? 'no signer answered in time');
     } finally {
       stop();
       over.abort();
     }
   }
 
-  /** Puts a question again and again until `over`. Twice does no harm: it has the same id. */
-  async #keepAsking(name: JobName, id: string, data: object, over: AbortSignal): Promise<void> {
-    while (!over.aborted) {
-      const pause = (await this.#put(name, id, data)) ? ASK_AGAIN_AFTER : RECONNECT_PAUSE;
-      await delay(pause, undefined, { signal: over }).catch(() => {});
-    }
+  /**
+   * What a worker said. What no worker said is passed over, for the true answer may come yet; and so
+   * is the news that a job was not accepted, for it may be one that somebody else left under this id.
+   */
+  #hear(id: string, value: unknown): { readonly answer: unknown } | { readonly trouble: string } {
+    const opened = openAnswer(this.#keys, id, value);
+    if (opened === undefined)
+      return { trouble: 'an answer came that no holder of the job key gave' };
+    const refusal = refusalOfJob(opened.answer);
+    return refusal === undefined
+      ? opened
+      : { trouble: `signers do not accept our job: ${refusal}` };
   }
 
   /** Whether the question stands in the queue now. */
-  async #put(name: JobName, id: string, data: object): Promise<boolean> {
+  async #put(name: JobName, id: string, job: SealedJob, carried: Carried): Promise<boolean> {
     if (this.#redis.status !== 'ready') return false;
     try {
-      await this.#queue.add(name, data, { jobId: id });
+      await this.#queue.add(name, job, { jobId: id, ...carried });
       return true;
     } catch {
       return false;
@@ -188,9 +250,17 @@ function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.outp
   return parsed.data;
 }
 
-function value(outcome: Outcome): unknown {
-  if ('value' in outcome) return outcome.value;
-  throw new SigningError('UNAVAILABLE', 'the signer failed', { cause: new Error(outcome.failure) });
+/** Puts a question again and again until `over`. Twice does no harm: it has the same id. */
+async function keepAsking(put: () => Promise<boolean>, over: AbortSignal): Promise<void> {
+  while (!over.aborted) {
+    const pause = (await put()) ? ASK_AGAIN_AFTER : RECONNECT_PAUSE;
+    await delay(pause, undefined, { signal: over }).catch(() => {});
+  }
+}
+
+/** Nobody vouches for it, but whoever can feign a failure can also make one. */
+function failed(reason: string): SigningError {
+  return new SigningError('UNAVAILABLE', 'the signer failed', { cause: new Error(reason) });
 }
 
 function refused({ code, message }: Refusal): SigningError {

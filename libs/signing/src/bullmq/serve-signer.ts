@@ -1,17 +1,29 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker } from 'bullmq';
+import { Worker, type Job } from 'bullmq';
+import type { JobKeys } from '../job-keys.ts';
+import {
+  openJob,
+  sealAnswer,
+  type JobPlace,
+  type OpenedJob,
+  type SealedAnswer,
+} from '../job-seal.ts';
 import {
   createKeyJob,
   malformed,
+  notAccepted,
   QUEUE_PREFIX,
   SIGNING_QUEUE,
   signJob,
   type CreateKeyResult,
+  type JobRefusal,
   type Refusal,
   type SignResult,
 } from '../jobs.ts';
 import { SigningError, type Signer } from '../signer.ts';
-import type { RedisConnection } from './redis-options.ts';
+import { SpentJobs } from '../spent-jobs.ts';
+import { connectionOf, queuePrefix, type RedisConnection } from './redis-options.ts';
+import { answering } from './trace.ts';
 import { withoutRepeats } from './without-repeats.ts';
 
 export interface ServeOptions {
@@ -20,15 +32,34 @@ export interface ServeOptions {
   readonly redis: RedisConnection;
   /** Of all the queue's keys in Redis; where several installations share one. */
   readonly prefix?: string | undefined;
+  /** Shared with those who ask: jobs of nobody else are done. */
+  readonly keys: JobKeys;
   /** Jobs at a time. */
   readonly concurrency: number;
   /** Told of jobs that threw, and of connection trouble. Never handed what was to be signed. */
   readonly onError: (error: unknown, jobId?: string) => void;
+  /** Told of each job that was not looked at: whoever puts such jobs has no business in Redis. */
+  readonly onRefused?: (reason: JobRefusal, jobId: string) => void;
+  /** Told of each job that got an answer. */
+  readonly onAnswered?: (job: AnsweredJob) => void;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+}
+
+/** What a log and a counter want to know of a job. */
+export interface AnsweredJob {
+  readonly id: string;
+  readonly name: string;
+  readonly outcome: 'signed' | Refusal['code'];
+  /** From the moment this worker took it. */
+  readonly milliseconds: number;
 }
 
 export interface ServedSigner {
   /** Resolves when jobs are being taken for the first time; rejects if closed before. */
   ready(): Promise<void>;
+  /** Whether jobs can be taken now. */
+  isConnected(): boolean;
   /** Finishes the jobs at hand and takes no more; within 6 s, and at once where Redis is gone. */
   close(): Promise<void>;
 }
@@ -50,23 +81,50 @@ export function serveSigner({
   signer,
   redis,
   prefix = QUEUE_PREFIX,
+  keys,
   concurrency,
   onError,
+  onRefused = () => {},
+  onAnswered = () => {},
+  now = Date.now,
 }: ServeOptions): ServedSigner {
-  const worker = new Worker<unknown, SignResult | CreateKeyResult>(
+  const spent = new SpentJobs();
+  const accepted = new WeakMap<Job, Accepted>();
+  const accept = (job: Job): Accepted | JobRefusal => {
+    const opened = openJob(keys, placeOf(job), job.data, now());
+    if (!opened.ok) return opened.reason;
+    if (spent.has(opened.seal)) return 'replayed';
+    accepted.set(job, opened);
+    return opened;
+  };
+  const connection = connectionOf(redis);
+  const worker = new Worker<unknown, SealedAnswer>(
     SIGNING_QUEUE,
-    async ({ id, name, data }) => {
-      try {
-        return await inTime(answer(signer, name, data));
-      } catch (error) {
-        onError(error, id);
-        // The message lies in Redis afterwards, where nobody needs to know more (the cause does not).
-        throw new Error('the job failed; the log of the worker says why', { cause: error });
+    async (job) => {
+      const { id, name } = placeOf(job);
+      const seal = (answer: SignResult | CreateKeyResult) => sealAnswer(keys, id, answer);
+      const asked = accept(job);
+      if (typeof asked === 'string') {
+        onRefused(asked, id);
+        return seal(notAccepted(asked));
       }
+      return answering({ id, name, opts: job.opts }, async () => {
+        const started = performance.now();
+        try {
+          const given = await inTime(answer(signer, name, asked.data));
+          const outcome = given.ok ? 'signed' : given.code;
+          onAnswered({ id, name, outcome, milliseconds: performance.now() - started });
+          return seal(given);
+        } catch (error) {
+          onError(error, id);
+          // The message lies in Redis afterwards, where nobody needs to know more (the cause does not).
+          throw new Error('the job failed; the log of the worker says why', { cause: error });
+        }
+      });
     },
     {
-      connection: redis,
-      prefix,
+      connection: connection.client,
+      prefix: queuePrefix(redis, prefix),
       concurrency,
       lockDuration: LOCK_DURATION,
       stalledInterval: STALLED_INTERVAL,
@@ -77,6 +135,11 @@ export function serveSigner({
       skipVersionCheck: true, // a check that fails once would fail this worker for good
     },
   );
+  // Not before the answer lies in Redis: a job whose lock ran out comes back, to us as well.
+  worker.on('completed', (job) => {
+    const done = accepted.get(job);
+    if (done !== undefined) spent.add(done.seal, done.expires, now());
+  });
   worker.on(
     'error',
     withoutRepeats((error) => onError(error)),
@@ -92,14 +155,22 @@ export function serveSigner({
     ready: async () => {
       await worker.waitUntilReady();
     },
-    close: () => closeWorker(worker, connected ? CLOSE_LIMIT : CLOSE_LIMIT_WITHOUT_REDIS),
+    isConnected: () => connected,
+    close: async () => {
+      await closeWorker(worker, connected ? CLOSE_LIMIT : CLOSE_LIMIT_WITHOUT_REDIS);
+      connection.release();
+    },
   };
 }
 
-async function closeWorker(
-  worker: Worker<unknown, SignResult | CreateKeyResult>,
-  limit: number,
-): Promise<void> {
+type Accepted = Extract<OpenedJob, { readonly ok: true }>;
+
+/** BullMQ gives every job an id; whoever writes to Redis by hand may not. */
+function placeOf({ id = '', name }: Pick<Job, 'id' | 'name'>): JobPlace {
+  return { id, name };
+}
+
+async function closeWorker(worker: Worker<unknown, SealedAnswer>, limit: number): Promise<void> {
   const over = new AbortController();
   const closed = worker.close().then(() => true);
   const late = delay(limit, false, { signal: over.signal });
@@ -150,7 +221,8 @@ async function answerCreateKey(
 }
 
 function refusal(error: unknown): Refusal {
-  if (!(error instanceof SigningError) || error.code === 'UNAVAILABLE') throw error;
+  if (!(error instanceof SigningError)) throw error;
+  if (error.code === 'UNAVAILABLE' || error.code === 'TOO_LARGE') throw error;
   return { ok: false, code: error.code, message: error.message };
 }
 
