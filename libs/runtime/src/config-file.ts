@@ -19,7 +19,7 @@ const FORMATS: Readonly<Record<string, Parse>> = {
 };
 
 /** What the old programs read and we do not. */
-const GONE = ['properties', 'props', 'prop'];
+const GONE = new Set(['properties', 'props', 'prop']);
 
 /** Throws `ConfigError` in the words of WIRE §14.2. */
 export function readConfigFile(file: string): Settings {
@@ -54,7 +54,7 @@ function formatOf(file: string): Parse {
   const extension = name.includes('.') ? name.slice(name.lastIndexOf('.') + 1) : '';
   const parse = Object.hasOwn(FORMATS, extension) ? FORMATS[extension] : undefined;
   if (parse !== undefined) return parse;
-  const hint = GONE.includes(extension) ? ': write it as JSON, YAML or TOML' : '';
+  const hint = GONE.has(extension) ? ': write it as JSON, YAML or TOML' : '';
   throw unsupported(file, extension, hint);
 }
 

@@ -32,7 +32,7 @@ export function parseDatabaseUrl(given: string): string {
 }
 
 /** What the pairs are called that have a place of their own in a URL. */
-const PLACED = ['host', 'port', 'user', 'password', 'dbname'];
+const PLACED = new Set(['host', 'port', 'user', 'password', 'dbname']);
 
 function urlOfPairs(given: string): string {
   const pairs = new Map<string, string>();
@@ -47,7 +47,7 @@ function urlOfPairs(given: string): string {
   const part = (name: string) => encodeURIComponent(pairs.get(name) ?? '');
   const login = pairs.has('password') ? `${part('user')}:${part('password')}` : part('user');
   const host = pairs.has('host') ? part('host') : 'localhost';
-  const others = [...pairs].filter(([name]) => !PLACED.includes(name));
+  const others = [...pairs].filter(([name]) => !PLACED.has(name));
   const query = others.length === 0 ? '' : `?${new URLSearchParams(others).toString()}`;
   const port = pairs.has('port') ? `:${part('port')}` : '';
   return `postgres://${login}${login === '' ? '' : '@'}${host}${port}/${part('dbname')}${query}`;

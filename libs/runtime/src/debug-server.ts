@@ -26,6 +26,8 @@ const HOST = '127.0.0.1';
 const PORT = 8080;
 /** Milliseconds that a program may take for its figures. */
 const FIGURES_LIMIT = 2_000;
+/** Milliseconds between two looks at the event loop, which are in what is measured. */
+const DELAY_RESOLUTION = 20;
 /** Seconds of a profile, as in Go; and the most. */
 const PROFILE_SECONDS = 30;
 const MOST_SECONDS = 600;
@@ -33,43 +35,44 @@ const MOST_SECONDS = 600;
 /** The listener of `-debug` (WIRE §14.1). Until `listen` it only remembers what there is to show. */
 export function createDebugServer(): DebugServer {
   const shown = new Map<string, () => unknown>();
-  let health: () => Promise<Readonly<Record<string, string>>> = async () => ({});
-  const delay = monitorEventLoopDelay({ resolution: 20 });
+  let health: (() => Promise<Readonly<Record<string, string>>>) | undefined;
+  const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION });
   let profiler: Profiler | undefined;
 
-  const routes: Readonly<Record<string, (answer: ServerResponse, url: URL) => Promise<void>>> = {
-    '/debug/vars': async (answer) => {
-      const figures = [...shown].map(async ([name, ask]) => [name, await bounded(ask)] as const);
-      sendJson(answer, 200, {
-        ...ownFigures(delay),
-        ...Object.fromEntries(await Promise.all(figures)),
-      });
-    },
-    '/debug/health': async (answer) => {
-      const failing = await health();
-      sendJson(answer, Object.keys(failing).length === 0 ? 200 : 503, failing);
-    },
-    '/debug/pprof/': async (answer) => {
-      sendText(answer, 200, '/debug/pprof/profile?seconds=30\n/debug/pprof/heap\n');
-    },
-    '/debug/pprof/profile': async (answer, url) => {
-      const seconds = Number(url.searchParams.get('seconds') ?? PROFILE_SECONDS);
-      if (!(seconds > 0 && seconds <= MOST_SECONDS)) {
-        sendText(answer, 400, `seconds must be more than 0 and at most ${MOST_SECONDS}\n`);
-        return;
-      }
-      sendProfile(answer, await profiler?.time(seconds * 1_000));
-    },
-    '/debug/pprof/heap': async (answer) => sendProfile(answer, await profiler?.heap()),
-  };
+  const routes: Readonly<Record<string, (answer: ServerResponse, query: string) => Promise<void>>> =
+    {
+      '/debug/vars': async (answer) => {
+        const figures = [...shown].map(async ([name, ask]) => [name, await bounded(ask)] as const);
+        sendJson(answer, 200, {
+          ...ownFigures(delay),
+          ...Object.fromEntries(await Promise.all(figures)),
+        });
+      },
+      '/debug/health': async (answer) => {
+        const failing = (await health?.()) ?? {};
+        sendJson(answer, Object.keys(failing).length === 0 ? 200 : 503, failing);
+      },
+      '/debug/pprof/': async (answer) => {
+        sendText(answer, 200, '/debug/pprof/profile?seconds=30\n/debug/pprof/heap\n');
+      },
+      '/debug/pprof/profile': async (answer, query) => {
+        const seconds = Number(new URLSearchParams(query).get('seconds') ?? PROFILE_SECONDS);
+        if (!(seconds > 0 && seconds <= MOST_SECONDS)) {
+          sendText(answer, 400, `seconds must be more than 0 and at most ${MOST_SECONDS}\n`);
+          return;
+        }
+        sendProfile(answer, await profiler?.time(seconds * 1_000));
+      },
+      '/debug/pprof/heap': async (answer) => sendProfile(answer, await profiler?.heap()),
+    };
 
   const server = createServer((request, answer) => {
-    const url = new URL(request.url ?? '/', `http://${HOST}`);
-    const route = routes[url.pathname];
+    const [path = '', query = ''] = (request.url ?? '').split('?');
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
     if (!isLocal(request)) sendText(answer, 403, 'ask localhost\n');
     else if (request.method !== 'GET') sendText(answer, 405, 'only GET\n');
     else if (route === undefined) sendText(answer, 404, '404 page not found\n');
-    else route(answer, url).catch((error: unknown) => sendFailure(answer, error));
+    else route(answer, query).catch((error: unknown) => sendFailure(answer, error));
   });
 
   return {
@@ -124,9 +127,9 @@ function ownFigures(delay: Histogram): Record<string, unknown> {
   };
 }
 
-/** NaN, as JSON cannot say it, where nothing was measured yet. */
+/** NaN, which JSON has no word for, where nothing was measured yet. */
 function inMs(nanoseconds: number): number | null {
-  return Number.isFinite(nanoseconds) ? nanoseconds / 1e6 : null;
+  return Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds / 1e6 - DELAY_RESOLUTION) : null;
 }
 
 async function bounded(ask: () => unknown): Promise<unknown> {

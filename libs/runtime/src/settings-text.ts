@@ -50,13 +50,13 @@ function masked(value: unknown, leaf: z.ZodType): unknown {
   const { secret, url } = metaOf(leaf);
   if (value === undefined || value === '') return undefined;
   if (secret === true) return MASK;
-  return url === true ? withoutPassword(String(value)) : value;
+  return url === true && typeof value === 'string' ? withoutPassword(value) : value;
 }
 
 /** Of a URL, a list `name=value`, or a database source of Go (`user:password@tcp(host)/db`). */
 function withoutPassword(source: string): string {
   return source
-    .replace(/^([\w+]*:\/\/)?([^:@/?#\s]*):.*@/, `$1$2:${MASK}@`)
+    .replace(/^(\w+:\/\/[^:@/?#\s]*|[^:@/?#\s]*):(?!\/\/).*@/, `$1:${MASK}@`)
     .replace(/\b(password|sslpassword)(\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]*)/gi, `$1$2${MASK}`);
 }
 
