@@ -49,6 +49,10 @@ export interface ClusterSize {
   readonly projectors?: number;
   /** `caching.max_age.current_metadata` of the APIs, in seconds. */
   readonly currentMaxAge?: number;
+  /** More settings of the APIs, e.g. their `auth`. */
+  readonly server?: object;
+  /** Variables of every process. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -57,7 +61,7 @@ export interface ClusterSize {
  */
 export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
   if (DATABASE_URL === undefined) throw new Error('DATABASE_URL is not set: run this by npm test');
-  const { apis = 1, workers = 1, projectors = 1, currentMaxAge } = size;
+  const { apis = 1, workers = 1, projectors = 1, currentMaxAge, server, environment = {} } = size;
   const directory = mkdtempSync(join(tmpdir(), 'cluster-'));
   const name = randomBytes(4).toString('hex');
   const databases = [`e2e_server_${name}`, `e2e_signer_${name}`] as const;
@@ -86,7 +90,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
   const storage = { backend: 'postgres', db_url: databaseUrl };
   const logging = { level: 'info' };
   const run = (program: Program, config: string, index: number) =>
-    startProcess(program, config, join(directory, `${program}-${index}.log`));
+    startProcess(program, config, join(directory, `${program}-${index}.log`), environment);
 
   const ports = await Promise.all(Array.from({ length: apis }, freePort));
   const configFile = configure('projector.json', { storage, logging });
@@ -107,6 +111,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
         storage,
         logging,
         caching: { max_age: { current_metadata: currentMaxAge } },
+        ...server,
       });
       return run('api', config, index);
     }),
@@ -149,15 +154,30 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
   return cluster;
 }
 
-function startProcess(program: Program, config: string, logFile: string): Process {
+function startProcess(
+  program: Program,
+  config: string,
+  logFile: string,
+  environment: Readonly<Record<string, string>>,
+): Process {
   const log = openSync(logFile, 'a');
   let child: ChildProcess;
   const start = () => {
     child = spawn(
       process.execPath,
-      [join(ROOT, `apps/${program}/src/main.ts`), '-config', config],
+      [
+        '--import=@scrivener/runtime/telemetry',
+        join(ROOT, `apps/${program}/src/main.ts`),
+        '-config',
+        config,
+      ],
       {
-        env: { PATH: process.env['PATH'], NOTARY_SIGNER_E2E: 'a test passphrase' },
+        cwd: ROOT,
+        env: {
+          PATH: process.env['PATH'],
+          NOTARY_SIGNER_E2E: 'a test passphrase',
+          ...environment,
+        },
         stdio: ['ignore', log, log],
       },
     );

@@ -22,13 +22,16 @@ export interface NotaryUser {
   attempt(...args: readonly string[]): Promise<NotaryResult>;
   /** The same user talking to another server. */
   at(url: string): NotaryUser;
+  /** The same files, used by somebody who logs in with `name:password`. */
+  loggedIn(login: string): NotaryUser;
   remove(): void;
 }
 
 export function createNotaryUser(url: string, caFile: string): NotaryUser {
   const directory = mkdtempSync(join(tmpdir(), 'notary-user-'));
-  const userAt = (server: string): NotaryUser => {
-    const attempt = (...args: readonly string[]) => runNotary(server, caFile, directory, args);
+  const userAt = (server: string, login = ''): NotaryUser => {
+    const attempt = (...args: readonly string[]) =>
+      runNotary(server, caFile, directory, login, args);
     return {
       directory,
       attempt,
@@ -37,7 +40,8 @@ export function createNotaryUser(url: string, caFile: string): NotaryUser {
         if (code !== 0) throw new Error(`notary ${args.join(' ')} failed (${code}): ${output}`);
         return output;
       },
-      at: userAt,
+      at: (other) => userAt(other, login),
+      loggedIn: (other) => userAt(server, other),
       remove: () => rmSync(directory, { recursive: true, force: true }),
     };
   };
@@ -48,6 +52,7 @@ function runNotary(
   url: string,
   caFile: string,
   directory: string,
+  login: string,
   args: readonly string[],
 ): Promise<NotaryResult> {
   const passphrase = 'a test passphrase';
@@ -59,6 +64,7 @@ function runNotary(
       env: {
         PATH: process.env['PATH'],
         HOME: directory,
+        NOTARY_AUTH: Buffer.from(login).toString('base64'),
         NOTARY_ROOT_PASSPHRASE: passphrase,
         NOTARY_TARGETS_PASSPHRASE: passphrase,
         NOTARY_SNAPSHOT_PASSPHRASE: passphrase,
