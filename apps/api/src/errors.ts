@@ -129,6 +129,7 @@ const tufAnswers = {
 const signingAnswers = {
   UNKNOWN_KEY: (cause) => new NotaryError('UNKNOWN', { detail: {}, cause }),
   REFUSED: (cause) => new NotaryError('UNKNOWN', { detail: {}, cause }),
+  TOO_LARGE: (cause) => tufAnswers.VALIDATION(new TufError('VALIDATION', cause.message, { cause })),
   UNAVAILABLE: (cause) => new NotaryError('UNAVAILABLE', { cause }),
 } satisfies Record<SigningErrorCode, Answer<SigningError>>;
 

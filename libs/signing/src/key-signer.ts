@@ -62,7 +62,8 @@ async function sign(keys: KeyStore, request: SigningRequest): Promise<ServerSign
   });
 }
 
-function refuseMalformed(request: SigningRequest): void {
+/** Throws `SigningError` `REFUSED` where a request can come to nothing that may be signed. */
+export function refuseMalformed(request: SigningRequest): void {
   try {
     checkSigningRequest(request);
   } catch (error) {

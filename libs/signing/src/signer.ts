@@ -17,9 +17,10 @@ export interface CreateKeyRequest {
 /**
  * - `UNKNOWN_KEY`: no key with that id for that repository and role; asking again will not help
  * - `REFUSED`: the signer will not do this; asking again will not help
+ * - `TOO_LARGE`: more than the signer takes in one request; asking again will not help
  * - `UNAVAILABLE`: no answer in time; nothing is known, and asking again is safe
  */
-export type SigningErrorCode = 'UNKNOWN_KEY' | 'REFUSED' | 'UNAVAILABLE';
+export type SigningErrorCode = 'UNKNOWN_KEY' | 'REFUSED' | 'TOO_LARGE' | 'UNAVAILABLE';
 
 export class SigningError extends Error {
   override readonly name = 'SigningError';

@@ -121,16 +121,16 @@ describe('a signer refuses', () => {
   });
 });
 
+const payloads = () => {
+  const snapshot = Buffer.from(snapshotPayload(snapshotOf(both.request))).toString();
+  const timestamp = Buffer.from(timestampPayload(both.request, [])).toString();
+  return { snapshot, timestamp };
+};
 const check = (role: ServerRole, payload: string | Uint8Array) => () => {
   checkServerPayload(role, Buffer.from(payload));
 };
 
 describe('a payload that somebody else composed', () => {
-  const payloads = () => {
-    const snapshot = Buffer.from(snapshotPayload(snapshotOf(both.request))).toString();
-    const timestamp = Buffer.from(timestampPayload(both.request, [])).toString();
-    return { snapshot, timestamp };
-  };
   test('is signed where it is a snapshot or a timestamp in canonical form', () => {
     const { snapshot, timestamp } = payloads();
 
