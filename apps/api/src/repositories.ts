@@ -7,6 +7,7 @@ import {
   type Repository,
   type RepositoryEvent,
 } from '@scrivener/events';
+import { inSpan } from '@scrivener/runtime/tracing';
 import type { Gun, Metafile, RoleName, Sha256 } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
 
@@ -73,6 +74,9 @@ export function createRepositories(events: EventStore): Repositories {
       );
     },
 
-    append: ({ head }, event, metafiles = []) => events.append(head, event, metafiles),
+    append: ({ head }, event, metafiles = []) =>
+      inSpan(`append ${event.type}`, { 'scrivener.gun': event.gun }, () =>
+        events.append(head, event, metafiles),
+      ),
   };
 }

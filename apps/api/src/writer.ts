@@ -7,6 +7,7 @@ import {
 } from '@scrivener/events';
 import type { ReadModel } from '@scrivener/read-model';
 import { isDatabaseTrouble } from '@scrivener/runtime';
+import { inSpan } from '@scrivener/runtime/tracing';
 import type { Gun, Metafile } from '@scrivener/tuf';
 import { withDeadline } from './deadline.ts';
 import type { Repositories } from './repositories.ts';
@@ -41,9 +42,17 @@ export interface Writer {
    * every API can read it. Throws what `decide` throws, and `Unavailable` after `timeoutMs`.
    *
    * Nothing is left behind unless the append itself went through; from then on the event is true,
-   * and only the wait for its projection can still run out of time. Resolves to what was added.
+   * and only the wait for its projection can still run out of time. Resolves to what was added;
+   * where that is nothing, it waits all the same, for what the decision was made on may be an event
+   * whose answer got lost.
    */
   write(gun: Gun, decide: Decide): Promise<RecordedEvent | undefined>;
+}
+
+/** What came of a decision. `position` is that of the last event of its stream. */
+interface Written {
+  readonly recorded?: RecordedEvent;
+  readonly position: number;
 }
 
 export function createWriter(
@@ -53,13 +62,14 @@ export function createWriter(
 ): Writer {
   const inTurn = createTurns();
 
-  const append = async (gun: Gun, decide: Decide, signal: AbortSignal) => {
+  const append = async (gun: Gun, decide: Decide, signal: AbortSignal): Promise<Written> => {
     for (let attempt = 0; ; attempt += 1) {
       const repository = await repositories.load(gun);
       const addition = await decide(repository, attempt);
-      if (addition === undefined) return undefined;
+      if (addition === undefined) return { position: repository.position };
       try {
-        return await appendSurely(repository, addition, signal);
+        const recorded = await appendSurely(repository, addition, signal);
+        return { recorded, position: recorded.position };
       } catch (error) {
         if (!(error instanceof WrongExpectedVersion)) throw error;
       }
@@ -86,7 +96,7 @@ export function createWriter(
     }
   };
 
-  const projected = async ({ position }: RecordedEvent, signal: AbortSignal) => {
+  const projected = async (position: number, signal: AbortSignal) => {
     while (!signal.aborted) {
       if (await readModel.reached(position, PATIENCE)) return;
       await readModel.project();
@@ -96,8 +106,8 @@ export function createWriter(
   return {
     write: (gun, decide) =>
       withDeadline(timeoutMs, async (signal) => {
-        const recorded = await inTurn(gun, signal, () => append(gun, decide, signal));
-        if (recorded !== undefined) await projected(recorded, signal);
+        const { recorded, position } = await inTurn(gun, signal, () => append(gun, decide, signal));
+        await inSpan('wait until projected', {}, () => projected(position, signal));
         return recorded;
       }),
   };
