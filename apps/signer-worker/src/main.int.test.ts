@@ -14,6 +14,7 @@ import { createKeys, freshGun, publishRequest } from '@scrivener/signing/testing
 import { keyId } from '@scrivener/tuf';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { FIXTURES } from '../../../fixtures/certificates.ts';
 import { createTestDatabase, type TestDatabase } from './testing/database.ts';
 import { startWorker, type WorkerProcess } from './testing/worker-process.ts';
 
@@ -278,6 +279,29 @@ describe('a worker that cannot work', () => {
       'with a job key that is too short',
       { NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: fileOf('c2hvcnQ=') },
       'line 1 holds 5 bytes: a key has at least 32',
+    ],
+    [
+      'without the CA of its Redis',
+      { NOTARY_SIGNER_QUEUE_TLS_CA_FILE: '/nowhere/ca.crt' },
+      'unable to configure TLS to the Redis of queue',
+    ],
+    [
+      'with a CA of its Redis that is none',
+      { NOTARY_SIGNER_QUEUE_TLS_CA_FILE: fileOf('-----BEGIN CERTIFICATE-----') },
+      'unable to configure TLS to the Redis of queue',
+    ],
+    [
+      'with a certificate and no key for its Redis',
+      { NOTARY_SIGNER_QUEUE_TLS_CLIENT_CERT: join(FIXTURES, 'notary-signer.crt') },
+      'either pass both client key and cert, or neither',
+    ],
+    [
+      'with the key of another certificate for its Redis',
+      {
+        NOTARY_SIGNER_QUEUE_TLS_CLIENT_CERT: join(FIXTURES, 'notary-signer.crt'),
+        NOTARY_SIGNER_QUEUE_TLS_CLIENT_KEY: join(FIXTURES, 'notary-server.key'),
+      },
+      'private key does not match public key',
     ],
     ['on another database', { NOTARY_SIGNER_STORAGE_BACKEND: 'mysql' }, 'must be one of: postgres'],
   ])('%s says so and ends with status 1', async (_, changes, message) => {
