@@ -28,8 +28,11 @@ export interface PublishCommand {
 
 /**
  * Makes an update current, together with the snapshot and timestamp that are signed for it: one
- * event; gives that timestamp. Signing comes first and the append last, so that whatever fails before leaves nothing.
- * Throws `TufError` where the rules refuse the update, `SigningError` and `Unavailable`.
+ * event; gives that timestamp. Signing comes first and the append last, so that whatever fails
+ * before leaves nothing.
+ *
+ * An update whose every file is current already, byte for byte, adds nothing and gives the timestamp
+ * that is there: a client whose answer got lost may ask again. Throws `TufError` where the rules refuse the update, `SigningError` and `Unavailable`.
  */
 export function createPublish(
   repositories: Repositories,
@@ -38,7 +41,10 @@ export function createPublish(
   now: () => Date,
 ): (command: PublishCommand) => Promise<MetafileRef> {
   return async ({ gun, upload, cause }) => {
+    let there: MetafileRef | undefined;
     const recorded = await writer.write(gun, async (repository, attempt) => {
+      there = isCurrent(repository, upload) ? repository.current.get('timestamp') : undefined;
+      if (there !== undefined) return undefined;
       if (attempt > 0) refuseOvertaken(repository, upload);
       const at = now();
       const current = await repositories.metafiles(
@@ -54,14 +60,17 @@ export function createPublish(
         now: at,
       });
       const signed = await sign(signer, verified);
-      const metafiles = [...madeBy('client', verified.metafiles), ...madeBy('server', signed)];
+      const metafiles = [
+        ...madeBy(gun, 'client', verified.metafiles),
+        ...madeBy(gun, 'server', signed),
+      ];
 
       return {
         event: publishUpdate(repository, { metafiles, at: at.toISOString(), cause }),
         metafiles,
       };
     });
-    return timestampOf(recorded);
+    return there ?? timestampOf(recorded);
   };
 }
 
@@ -70,6 +79,17 @@ function timestampOf(recorded: RecordedEvent | undefined): MetafileRef {
   const timestamp = metafiles.find(({ role }) => role === 'timestamp');
   if (timestamp === undefined) throw new Error('a publish without a timestamp');
   return timestamp;
+}
+
+/**
+ * Whether every file that counts is current already, to the byte. Not so of an update without files,
+ * which asks for the next snapshot and timestamp (WIRE §6.1); nor of one that has been overtaken.
+ */
+function isCurrent({ current }: Repository, upload: readonly UploadedFile[]): boolean {
+  const counting = new Map(upload.map(({ role, sha256 }) => [role, sha256]));
+  counting.delete('timestamp');
+  const files = [...counting];
+  return files.length > 0 && files.every(([role, sha256]) => current.get(role)?.sha256 === sha256);
 }
 
 /**

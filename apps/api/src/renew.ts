@@ -64,7 +64,7 @@ async function renew({ repositories, signer, writer, now }: Dependencies, gun: G
     const request = planRenewal({ gun, current, serverKeys, now: at });
     // Somebody else was faster, or a client holds the key.
     if (root === undefined || request === undefined) return undefined;
-    const metafiles = madeBy('server', await signServerFiles(signer, request, root));
+    const metafiles = madeBy(gun, 'server', await signServerFiles(signer, request, root));
     return {
       event: renewRoles(repository, { metafiles, at: at.toISOString(), cause: {} }),
       metafiles,

@@ -2,8 +2,10 @@ import type { NewMetafile } from '@scrivener/events';
 import { SigningError, type Signer } from '@scrivener/signing';
 import {
   assembleServerRoles,
+  certificatesExpireAt,
   expiryOf,
   verifyServerRoles,
+  type Gun,
   type Metafile,
   type SigningRequest,
 } from '@scrivener/tuf';
@@ -26,10 +28,18 @@ export async function signServerFiles(
 }
 
 /** With what the log keeps about files besides. */
-export function madeBy(maker: NewMetafile['madeBy'], files: readonly Metafile[]): NewMetafile[] {
-  return files.map((file) => ({
-    ...file,
-    expires: expiryOf(file).toISOString(),
-    madeBy: maker,
-  }));
+export function madeBy(
+  gun: Gun,
+  maker: NewMetafile['madeBy'],
+  files: readonly Metafile[],
+): NewMetafile[] {
+  return files.map((file) => {
+    const certificates = file.role === 'root' ? certificatesExpireAt(file, gun) : undefined;
+    return {
+      ...file,
+      expires: expiryOf(file).toISOString(),
+      ...(certificates !== undefined && { certificatesExpire: certificates.toISOString() }),
+      madeBy: maker,
+    };
+  });
 }

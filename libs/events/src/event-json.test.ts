@@ -19,6 +19,12 @@ const published = (version: bigint): RepositoryEvent => {
   ];
   return { ...common, type: 'UpdatePublished', data: { metafiles } };
 };
+const withCertificates = (): RepositoryEvent => {
+  const certificatesExpire = '2036-11-20T10:28:37.000Z';
+  const root = { role: 'root', version: 1n, sha256, length: 0, expires: common.at } as const;
+  const metafiles = [{ ...root, certificatesExpire, madeBy: 'client' } as const];
+  return { ...common, type: 'UpdatePublished', data: { metafiles } };
+};
 const key = { keytype: 'ecdsa', public: 'AA==' };
 const fetched = (event: RepositoryEvent): FetchedEvent => {
   const { data, cause, ...rest } = serialise(event);
@@ -28,6 +34,7 @@ const fetched = (event: RepositoryEvent): FetchedEvent => {
 describe('deserialise', () => {
   test.each<RepositoryEvent>([
     published(1n),
+    withCertificates(),
     { ...common, type: 'RoleRenewed', data: { metafiles: [] } },
     { ...common, type: 'RepositoryDeleted', data: {}, cause: { traceId: 't', spanId: 's' } },
     { ...common, type: 'KeyCreated', data: { role: 'snapshot', keyid: keyidOf('a'), key } },
@@ -71,6 +78,7 @@ describe('deserialise', () => {
     ['an upper-case checksum', withRef({ sha256: sha256.toUpperCase() })],
     ['a negative length', withRef({ length: -1 })],
     ['an expiry of another form', withRef({ expires: '2026-11-22' })],
+    ['an expiry of certificates of another form', withRef({ certificatesExpire: '2026-11-22' })],
     ['an unknown maker', withRef({ madeBy: 'nobody' })],
     ['an unknown cause', { cause: { because: 'x' } }],
     ['a cause that is no text', { cause: { subject: 1 } }],

@@ -69,13 +69,14 @@ export function dataJson(event: RepositoryEvent): Json {
   return {};
 }
 
-const refJson = ({ role, version, sha256, length, expires, madeBy }: MetafileRef): Json => ({
-  role,
+const refJson = ({ version, ...ref }: MetafileRef): Json => ({
+  role: ref.role,
   version: version.toString(),
-  sha256,
-  length,
-  expires,
-  madeBy,
+  sha256: ref.sha256,
+  length: ref.length,
+  expires: ref.expires,
+  ...(ref.certificatesExpire !== undefined && { certificatesExpire: ref.certificatesExpire }),
+  madeBy: ref.madeBy,
 });
 
 function isList(value: object): value is readonly Json[] {
@@ -125,7 +126,8 @@ function keyFrom(data: unknown) {
 const REF = ['role', 'version', 'sha256', 'length', 'expires', 'madeBy'] as const;
 
 function refFrom(value: unknown): MetafileRef {
-  const { role, version, sha256, length, expires, madeBy } = members(value, REF);
+  const ref = members(value, REF, ['certificatesExpire']);
+  const { role, version, sha256, length, expires, certificatesExpire, madeBy } = ref;
   if (!isLength(length)) throw new TypeError('length is no number of bytes');
   if (madeBy !== 'client' && madeBy !== 'server') throw new TypeError('made by nobody we know');
   return {
@@ -134,6 +136,9 @@ function refFrom(value: unknown): MetafileRef {
     sha256: matching(sha256, HEX_32) as Sha256,
     length,
     expires: matching(expires, INSTANT),
+    ...(certificatesExpire !== undefined && {
+      certificatesExpire: matching(certificatesExpire, INSTANT),
+    }),
     madeBy,
   };
 }

@@ -9,6 +9,11 @@ export interface MetafileRef {
   readonly length: number;
   /** RFC 3339 in UTC with milliseconds. */
   readonly expires: string;
+  /**
+   * Of a root: when so many of its certificates will have expired that it no longer verifies, in
+   * the form of `expires`. Absent where there are none, and in events from before this was noted.
+   */
+  readonly certificatesExpire?: string;
   /** `server`: signed for this event with keys of the server's; it can make the next one itself. */
   readonly madeBy: 'client' | 'server';
 }

@@ -28,6 +28,8 @@ export interface ServerKey {
 export interface Repository {
   /** What the next event builds on. */
   readonly head: StreamHead;
+  /** Of its last event in the log; 0 where it has none. */
+  readonly position: number;
   /** The current metafile of each role; empty before the first publish and after a deletion. */
   readonly current: ReadonlyMap<RoleName, MetafileRef>;
   /** Every key the signer ever made for it; a deletion takes none away (WIRE §10). */
@@ -35,7 +37,7 @@ export interface Repository {
 }
 
 export function emptyRepository(gun: Gun): Repository {
-  return { head: emptyHead(gun), current: new Map(), keys: new Map() };
+  return { head: emptyHead(gun), position: 0, current: new Map(), keys: new Map() };
 }
 
 /** Evolves: the repository after an event. Never refuses one; what is in the log happened. */
@@ -47,9 +49,11 @@ export function evolve(repository: Repository, recorded: RecordedEvent): Reposit
 export function evolveAll(repository: Repository, stream: readonly RecordedEvent[]): Repository {
   const current = new Map(repository.current);
   const keys = new Map(repository.keys);
-  let { head } = repository;
-  for (const { version, hash, event } of stream) {
+  let { head, position } = repository;
+  for (const recorded of stream) {
+    const { version, hash, event } = recorded;
     head = { gun: event.gun, version, hash };
+    ({ position } = recorded);
     switch (event.type) {
       case 'KeyCreated':
         keys.set(event.data.keyid, { role: event.data.role, key: event.data.key });
@@ -63,7 +67,7 @@ export function evolveAll(repository: Repository, stream: readonly RecordedEvent
         break;
     }
   }
-  return { head, current, keys };
+  return { head, position, current, keys };
 }
 
 /** When, and who asked. */
@@ -74,7 +78,8 @@ export interface Occasion {
 }
 
 /** A metafile with what the log keeps about it besides. */
-export interface NewMetafile extends Metafile, Pick<MetafileRef, 'expires' | 'madeBy'> {}
+export interface NewMetafile
+  extends Metafile, Pick<MetafileRef, 'expires' | 'certificatesExpire' | 'madeBy'> {}
 
 export interface Publication extends Occasion {
   /** What was uploaded and what was signed for it. */
@@ -145,8 +150,17 @@ export function deleteRepository(
   return { type: 'RepositoryDeleted', gun: head.gun, at, cause, data: {} };
 }
 
-function refTo({ role, version, bytes, sha256, expires, madeBy }: NewMetafile): MetafileRef {
-  return { role, version, sha256, length: bytes.length, expires, madeBy };
+function refTo({ bytes, ...file }: NewMetafile): MetafileRef {
+  const { role, version, sha256, expires, certificatesExpire, madeBy } = file;
+  return {
+    role,
+    version,
+    sha256,
+    length: bytes.length,
+    expires,
+    ...(certificatesExpire !== undefined && { certificatesExpire }),
+    madeBy,
+  };
 }
 
 function oneOfEachRole(metafiles: readonly NewMetafile[]): void {

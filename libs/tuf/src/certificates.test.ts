@@ -1,6 +1,6 @@
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { flawOf, readCertificate, usableRootKeys } from './certificates.ts';
+import { flawOf, readCertificate, usableRootKeys, usableUntil } from './certificates.ts';
 import { parseGun } from './gun.ts';
 import { keyId, type PublicKey } from './key.ts';
 import { certificatePem } from './pem.ts';
@@ -189,3 +189,22 @@ test.each([
 function derOf(pem: string): Uint8Array {
   return Buffer.from(pem.replaceAll(/-----.*-----|\s/g, ''), 'base64');
 }
+
+describe('root keys are usable until', () => {
+  const ending = (end: number) => key(certificate({ notAfter: hours(end) }, curve('P-256')));
+  const keys = [ending(48), ending(96), ending(72)];
+
+  test.each([
+    [1n, hours(96)],
+    [2n, hours(72)],
+    [3n, hours(48)],
+    [4n, undefined],
+    [0n, undefined],
+  ])('fewer than %s of them are', (threshold, end) => {
+    expect(usableUntil(keys, gun, threshold)).toEqual(end);
+  });
+
+  test('a certificate of another repository does not count', () => {
+    expect(usableUntil(keys, gunOf('docker.io/library/busybox'), 1n)).toBeUndefined();
+  });
+});

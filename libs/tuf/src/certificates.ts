@@ -146,6 +146,23 @@ export function usableRootKeys(
   return usable;
 }
 
+/**
+ * The last moment at which at least `threshold` of these keys are usable: from then on no root that
+ * lists no others verifies. Undefined where there were never so many.
+ */
+export function usableUntil(
+  listed: readonly PublicKey[],
+  gun: Gun,
+  threshold: bigint,
+): Date | undefined {
+  const ends = [...usableRootKeys(listed, gun).values()]
+    .map((key) => readBundle(Buffer.from(key.public, 'base64'))?.leaf.notAfter.getTime() ?? NaN)
+    .filter((end) => Number.isFinite(end))
+    .sort((a, b) => b - a);
+  const last = threshold < 1n ? undefined : ends[Number(threshold) - 1];
+  return last === undefined ? undefined : new Date(last);
+}
+
 function isUsableLeaf(leaf: Certificate, gun: Gun, now: Date | undefined): boolean {
   return (
     fitsGun(leaf, gun) && flawOf(leaf) === undefined && (now === undefined || isCurrent(leaf, now))

@@ -24,6 +24,7 @@ export {
   type ServerRole,
   type TopLevelRole,
 } from './role.ts';
+export { certificatesExpireAt } from './root.ts';
 export { generateServerKey, importServerKey, type ServerPrivateKey } from './server-key.ts';
 export {
   assembleServerRoles,

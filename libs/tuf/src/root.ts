@@ -1,4 +1,4 @@
-import { usableRootKeys } from './certificates.ts';
+import { usableRootKeys, usableUntil } from './certificates.ts';
 import * as go from './decoder.ts';
 import { envelopeOf } from './envelope.ts';
 import { Refusal } from './errors.ts';
@@ -59,6 +59,15 @@ function readRoot(file: RoleFile): Root {
 /** A root that was accepted before. */
 export function readStoredRoot(metafile: Metafile): Root {
   return readRoot({ role: 'root', envelope: envelopeOf(metafile) });
+}
+
+/**
+ * When so many certificates of an accepted root will have expired that it no longer verifies, even
+ * though it says of itself that it is good for longer (WIRE §6.2.5). Undefined where it has none.
+ */
+export function certificatesExpireAt(metafile: Metafile, gun: Gun): Date | undefined {
+  const root = readStoredRoot(metafile);
+  return usableUntil(rootKeys(root), gun, root.roles.root.threshold);
 }
 
 /** Who signs a top-level role other than root, whose keys are certificates with rules of their own. */
