@@ -319,6 +319,6 @@ describe('a worker that cannot work', () => {
     const worker = startWorker({}, '-verbose');
 
     expect(await worker.ended).toBe(2);
-    expect(worker.log.join('\n')).toContain('usage: notary-signer');
+    expect(worker.log).toContain('flag provided but not defined: -verbose');
   });
 });
