@@ -9,6 +9,7 @@ import {
   type Troubles,
 } from '@scrivener/runtime/monitoring';
 import type { QueueSigner } from '@scrivener/signing/bullmq';
+import type { RemoteSigner } from '@scrivener/signing/grpc';
 
 /** How long an event may wait for its projection before that is a trouble, in milliseconds. */
 const LONGEST_LAG = 30_000;
@@ -47,6 +48,16 @@ export function queueCheck(queue: Pick<QueueSigner, 'health'>): Check {
     const { queue: isThere, workers } = await queue.health();
     if (!isThere) return 'the queue does not answer';
     return workers > 0 ? undefined : 'no signer worker is connected to the queue';
+  };
+}
+
+/** Whether the Notary Signer says that it can make keys and sign. */
+export function remoteCheck(remote: Pick<RemoteSigner, 'health'>): Check {
+  return async () => {
+    const { keyManagement, signer } = await remote.health();
+    if (!keyManagement && !signer) return 'the signer is not serving';
+    if (!keyManagement) return 'the signer makes no keys';
+    return signer ? undefined : 'the signer does not sign';
   };
 }
 

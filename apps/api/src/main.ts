@@ -12,14 +12,19 @@ import {
   type Context,
   type Logger,
 } from '@scrivener/runtime';
-import { createRegistry, projectionGauges } from '@scrivener/runtime/monitoring';
+import { createRegistry, projectionGauges, type Check } from '@scrivener/runtime/monitoring';
 import type { Signer } from '@scrivener/signing';
 import { createQueueSigner, redisOptions, type QueueSigner } from '@scrivener/signing/bullmq';
+import {
+  createRemoteSigner,
+  type RemoteSigner,
+  type RemoteSignerOptions,
+} from '@scrivener/signing/grpc';
 import { createMemorySigner } from '@scrivener/signing/memory';
 import { createApp } from './app.ts';
 import { createAuthenticate } from './auth.ts';
 import { readServerConfig, SERVER_PREFIX, serverSettings, type Config } from './config.ts';
-import { createHealth, queueCheck } from './health.ts';
+import { createHealth, queueCheck, remoteCheck } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { createServer } from './server.ts';
 import { queueGauges, timedSigner } from './signing-metrics.ts';
@@ -36,14 +41,14 @@ runProgram({
 });
 
 async function startServer(config: Config, { logger, debug }: Context): Promise<void> {
-  const { signer, queue } = openSigner(config, logger);
+  const { signer, queue, check } = openSigner(config, logger);
   const stopProjecting = new AbortController();
   const { events, readModel, projecting } = await openStorage(
     config,
     logger,
     stopProjecting.signal,
   );
-  const { health, ready, drain } = createHealth(readModel, queue && queueCheck(queue));
+  const { health, ready, drain } = createHealth(readModel, check);
   debug.checkHealth(health);
   const register = createRegistry();
   const app = createApp({
@@ -129,7 +134,7 @@ async function openStorage(
 function openSigner(
   { trustService }: Config,
   logger: Logger,
-): { readonly signer: Signer; readonly queue?: QueueSigner } {
+): { readonly signer: Signer; readonly queue?: QueueSigner; readonly check?: Check } {
   switch (trustService.type) {
     case 'local':
       logger.info(
@@ -137,8 +142,10 @@ function openSigner(
           'Ignoring all other trust_service parameters, including keyAlgorithm',
       );
       return { signer: createMemorySigner() };
-    case 'remote':
-      throw new ConfigError('trust_service.type "remote" is not there yet');
+    case 'remote': {
+      const remote = openRemoteSigner(trustService);
+      return { signer: remote, check: remoteCheck(remote) };
+    }
     case 'queue': {
       const queue = createQueueSigner({
         redis: redisOptions(trustService.redis),
@@ -146,7 +153,15 @@ function openSigner(
         prefix: trustService.prefix,
         onError: (err) => logger.warn({ err }, 'trouble with the queue'),
       });
-      return { signer: queue, queue };
+      return { signer: queue, queue, check: queueCheck(queue) };
     }
+  }
+}
+
+function openRemoteSigner(options: RemoteSignerOptions): RemoteSigner {
+  try {
+    return createRemoteSigner(options);
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }

@@ -10,6 +10,7 @@ import {
 import { createChecks, serveMonitor } from '@scrivener/runtime/monitoring';
 import { createKeySigner, type KeyStore } from '@scrivener/signing';
 import { redisOptions, serveSigner, type ServedSigner } from '@scrivener/signing/bullmq';
+import { serveGrpcSigner, type ServedGrpcSigner } from '@scrivener/signing/grpc';
 import { MemoryKeyStore } from '@scrivener/signing/memory';
 import { readWorkerConfig, SIGNER_PREFIX, signerSettings, type Config } from './config.ts';
 import { createWorkerMetrics, type WorkerMetrics } from './metrics.ts';
@@ -32,10 +33,13 @@ runProgram({
 async function startWorker(config: Config, { logger, debug }: Context): Promise<void> {
   const keys = openKeyStore(config);
   let served: ServedSigner | undefined;
+  let grpc: ServedGrpcSigner | undefined;
   const metrics = createWorkerMetrics();
   const health = createChecks({
-    'DB operational': () => databaseTrouble(keys),
-    'Queue operational': async () => (served?.isConnected() ? undefined : 'no connection'),
+    'DB operational': () => keys.check().then(() => undefined),
+    ...(config.queue && {
+      'Queue operational': async () => (served?.isConnected() ? undefined : 'no connection'),
+    }),
   });
   debug.checkHealth(health);
   const monitor =
@@ -46,16 +50,21 @@ async function startWorker(config: Config, { logger, debug }: Context): Promise<
   drainOnSignal(logger, async () => {
     monitor?.drain();
     stopping.abort();
-    await served?.close();
+    await Promise.all([served?.close(), grpc?.close()]);
     await keys.close();
   });
 
+  // At once, for its health tells whether the keys are there.
+  if (config.grpc !== undefined) {
+    grpc = await serveGrpc(config.grpc, keys, metrics, logger);
+    logger.info(`serving gRPC on ${config.grpc.address.written}`);
+  }
   // A job is only taken by a worker that can do it: another may be better off.
   await untilUsable(config, keys, logger, stopping.signal).catch((error: unknown) => {
     if (!stopping.signal.aborted) throw error;
   });
-  if (stopping.signal.aborted) return;
-  served = serve(config, keys, metrics, logger);
+  if (stopping.signal.aborted || config.queue === undefined) return;
+  served = serveQueue(config.queue, config.concurrency, keys, metrics, logger);
   await served.ready();
   logger.info('taking jobs');
 }
@@ -75,20 +84,37 @@ function openSealer(defaultAlias: string): Sealer {
   }
 }
 
-async function databaseTrouble(
-  keys: MemoryKeyStore | PostgresKeyStore,
-): Promise<string | undefined> {
-  if (keys instanceof PostgresKeyStore) await keys.check();
-  return undefined;
+/** Is a Notary Signer to Notary Servers. */
+async function serveGrpc(
+  { address, tls }: NonNullable<Config['grpc']>,
+  keys: KeyStore,
+  metrics: WorkerMetrics,
+  logger: Logger,
+): Promise<ServedGrpcSigner> {
+  try {
+    return await serveGrpcSigner({
+      keys,
+      address,
+      tls,
+      onError: (err, call) => logger.error({ err, call }, 'a call failed'),
+      onAnswered: (answered) => {
+        metrics.called(answered);
+        const { name: call, code, milliseconds } = answered;
+        logger.info({ call, code, duration: `${milliseconds.toFixed(3)}ms` }, 'answered');
+      },
+    });
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
 }
 
-function serve(
-  { queue, concurrency }: Config,
+function serveQueue(
+  queue: NonNullable<Config['queue']>,
+  concurrency: number,
   keys: KeyStore,
   metrics: WorkerMetrics,
   logger: Logger,
 ): ServedSigner {
-  if (queue === undefined) throw new ConfigError('server.grpc_addr is not there yet');
   const refusedJobs = countRefusedJobs(logger);
   return serveSigner({
     signer: createKeySigner(keys),

@@ -1,11 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  status,
-  type handleUnaryCall,
-  type sendUnaryData,
-  type ServerUnaryCall,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import { status, type handleUnaryCall, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import {
   checkServerPayload,
   keyId,
@@ -35,6 +29,16 @@ export interface CallsOptions {
   /** In milliseconds. */
   readonly callLimit: number;
   readonly onError: (error: unknown, call: string) => void;
+  readonly onAnswered: (call: AnsweredCall) => void;
+}
+
+/** One call from its request to its answer. */
+export interface AnsweredCall {
+  /** `Signer/Sign` */
+  readonly name: string;
+  /** gRPC's name for it: `OK`, `NOT_FOUND`. */
+  readonly code: string;
+  readonly milliseconds: number;
 }
 
 interface Calls {
@@ -53,6 +57,10 @@ class CallError extends Error {
   }
 }
 
+type Outcome<Response> =
+  | { readonly code: status.OK; readonly response: Response }
+  | { readonly code: status; readonly details: string };
+
 /** Longest text of an error: it travels in a header, and may repeat what the caller sent. */
 const LONGEST_TEXT = 256;
 
@@ -61,24 +69,31 @@ const LONGEST_TEXT = 256;
  * key has to be named, trouble with the database or a passphrase is no "not found", and a key signs
  * what its role signs and nothing else.
  */
-export function createCalls({ keys, callLimit, onError }: CallsOptions): Calls {
+export function createCalls({ keys, callLimit, onError, onAnswered }: CallsOptions): Calls {
   /** Trouble with the keys is told to the log in full and to the caller in these words. */
   const answering = <Request, Response>(
     method: Method<Request, Response>,
     trouble: (request: Request) => string,
     answer: (request: Request) => Promise<Response>,
   ): handleUnaryCall<unknown, Response> => {
-    return (call: ServerUnaryCall<unknown, Response>, respond: sendUnaryData<Response>) => {
-      const request = method.request.parse(call.request);
-      inTime(answer(request), callLimit).then(
-        (response) => respond(null, response),
-        (error: unknown) => {
-          if (!(error instanceof CallError)) onError(error, method.name);
-          const { code, message } = callError(error, () => trouble(request));
-          respond({ code, details: message.slice(0, LONGEST_TEXT) });
-        },
-      );
+    const outcome = async (request: Request): Promise<Outcome<Response>> => {
+      try {
+        return { code: status.OK, response: await inTime(answer(request), callLimit) };
+      } catch (error) {
+        if (!(error instanceof CallError)) onError(error, method.name);
+        const { code, message } = callError(error, () => trouble(request));
+        return { code, details: message.slice(0, LONGEST_TEXT) };
+      }
     };
+    const reply = async (request: unknown, respond: sendUnaryData<Response>) => {
+      const begin = performance.now();
+      const given = await outcome(method.request.parse(request));
+      if ('response' in given) respond(null, given.response);
+      else respond(given);
+      const milliseconds = performance.now() - begin;
+      onAnswered({ name: method.name, code: status[given.code], milliseconds });
+    };
+    return ({ request }, respond) => void reply(request, respond);
   };
 
   return {

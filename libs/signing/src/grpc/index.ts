@@ -1,3 +1,4 @@
+export type { AnsweredCall } from './calls.ts';
 export {
   createRemoteSigner,
   type RemoteSigner,

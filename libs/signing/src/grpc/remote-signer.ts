@@ -48,7 +48,8 @@ export interface RemoteSigner extends Signer {
 }
 
 const DEADLINE = 8_000;
-const HEALTH_LIMIT = 2_000;
+/** A little less than a health route gives us. */
+const HEALTH_LIMIT = 1_750;
 /** Keys whose role is remembered. */
 const KNOWN_KEYS = 10_000;
 

@@ -1,6 +1,6 @@
 import { Server, setLogVerbosity, logVerbosity } from '@grpc/grpc-js';
 import type { KeyStore } from '../key-store.ts';
-import { createCalls } from './calls.ts';
+import { createCalls, type AnsweredCall } from './calls.ts';
 import { createHealth } from './health.ts';
 import { healthService, keyManagementService, signerService } from './protocol.ts';
 import { serverCredentials, type ServerTls } from './tls.ts';
@@ -19,6 +19,8 @@ export interface GrpcServeOptions {
   readonly maxConcurrentCalls?: number;
   /** Told of trouble with keys, and in which call. Never handed what was to be signed. */
   readonly onError: (error: unknown, call: string) => void;
+  /** Told of every answer that was given, the refusals among them; health aside. */
+  readonly onAnswered?: (call: AnsweredCall) => void;
 }
 
 export interface ServedGrpcSigner {
@@ -42,7 +44,7 @@ const KEEPALIVE_TIMEOUT = 10_000;
  * (§1.3). Always over TLS. Throws where the TLS files are broken or nothing can listen there.
  */
 export async function serveGrpcSigner(options: GrpcServeOptions): Promise<ServedGrpcSigner> {
-  const { keys, onError, callLimit = CALL_LIMIT } = options;
+  const { keys, onError, onAnswered = () => {}, callLimit = CALL_LIMIT } = options;
   const credentials = serverCredentials(options.tls);
   setLogVerbosity(logVerbosity.NONE); // whatever goes wrong is told to us anyway
   const server = new Server({
@@ -51,7 +53,7 @@ export async function serveGrpcSigner(options: GrpcServeOptions): Promise<Served
     'grpc.keepalive_time_ms': KEEPALIVE_TIME,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT,
   });
-  const { keyManagement, signer } = createCalls({ keys, callLimit, onError });
+  const { keyManagement, signer } = createCalls({ keys, callLimit, onError, onAnswered });
   const health = createHealth(keys);
   server.addService(keyManagementService, keyManagement);
   server.addService(signerService, signer);
@@ -77,7 +79,8 @@ async function listen(
       const literal = name.includes(':') ? `[${name}]` : name;
       server.bindAsync(`${literal}:${port}`, credentials, (error, bound) => {
         if (error === null) resolve(bound);
-        else reject(error);
+        else
+          reject(new Error(`grpc server failed to listen on ${literal}:${port}: ${error.message}`));
       });
     });
   if (host !== undefined) return bind(host);
