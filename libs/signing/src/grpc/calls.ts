@@ -1,5 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { status, type handleUnaryCall, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  status,
+  type handleUnaryCall,
+  type sendUnaryData,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import {
   checkServerPayload,
   keyId,
