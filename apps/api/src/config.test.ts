@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ConfigError } from '@scrivener/runtime';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ensureCertificates } from '../../../fixtures/certificates.ts';
+import { createJobKey } from '@scrivener/signing';
 import { readServerConfig } from './config.ts';
 
 const MINIMAL = {
@@ -19,7 +20,10 @@ beforeAll(async () => {
   await ensureCertificates(new Date(), folder);
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   writeFileSync(join(folder, 'other.key'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const options = { type: 'pkcs8', format: 'pem', cipher: 'aes256', passphrase: 'x' } as const;
+  writeFileSync(join(folder, 'encrypted.key'), privateKey.export(options));
   writeFileSync(join(folder, 'empty.crt'), 'nothing');
+  writeFileSync(join(folder, 'jobs.key'), createJobKey());
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -36,11 +40,16 @@ test('the smallest configuration has these defaults', () => {
     trustService: { type: 'local' },
     storage: { backend: 'memory' },
     caching: { current: 300, consistent: 2_592_000 },
-    address: { port: 4443 },
+    address: { port: 4443, written: ':4443' },
     tls: undefined,
+    auth: undefined,
     uploads: { uploadBytes: 104_857_600, parts: 10_000, partHeaderBytes: 16_384 },
     times: { headersMs: 60_000, requestMs: 300_000, idleMs: 75_000 },
     answerMs: 10_000,
+    drainMs: 0,
+    production: false,
+    debug: false,
+    warnings: [],
   });
 });
 
@@ -52,20 +61,67 @@ test('everything can be said', () => {
       tls_key_file: './notary-server.key',
       client_ca_file: 'root-ca.crt',
     },
-    trust_service: { type: 'queue', hostname: 'redis', port: '6380', key_algorithm: 'ed25519' },
-    storage: { backend: 'postgres', db_url: 'postgres://x' },
+    trust_service: {
+      type: 'queue',
+      hostname: 'redis',
+      port: '6380',
+      key_algorithm: 'ed25519',
+      username: 'api',
+      password: 'p',
+      prefix: 'second',
+      job_key_file: 'jobs.key',
+      tls_ca_file: 'root-ca.crt',
+      tls_client_cert: 'notary-server.crt',
+      tls_client_key: 'notary-server.key',
+    },
+    storage: { backend: 'postgres', db_url: 'postgres://x/y' },
     logging: { level: 'Warning' },
     repositories: { gun_prefixes: ['docker.io/', 'a/b/'] },
     caching: { max_age: { current_metadata: '0', consistent_metadata: 31_536_000 } },
+    auth: {
+      type: 'token',
+      options: {
+        realm: 'https://auth.example.com/token',
+        issuer: 'auth.example.com',
+        service: 'notary',
+        rootcertbundle: join(folder, 'root-ca.crt'),
+      },
+    },
+    reporting: { bugsnag: { api_key: 'x', release_stage: 'y' } },
     limits: { upload_bytes: '1000', request_seconds: 1.5, answer_seconds: '2' },
+    production: true,
+    debug: 'true',
     unknown: { is: 'ignored' },
   });
 
   expect(config).toMatchObject({
     logLevel: 'warn',
     gunPrefixes: ['docker.io/', 'a/b/'],
-    trustService: { type: 'queue', hostname: 'redis', port: 6380, keyAlgorithm: 'ed25519' },
-    storage: { backend: 'postgres', databaseUrl: 'postgres://x' },
+    trustService: {
+      type: 'queue',
+      keyAlgorithm: 'ed25519',
+      prefix: 'second',
+      jobKeys: { jobs: [expect.anything()] },
+      redis: {
+        hostname: 'redis',
+        port: 6380,
+        username: 'api',
+        password: 'p',
+        tls: {
+          ca: expect.stringContaining('BEGIN CERTIFICATE'),
+          cert: expect.stringContaining('BEGIN CERTIFICATE'),
+          key: expect.stringContaining('BEGIN PRIVATE KEY'),
+        },
+      },
+    },
+    storage: { backend: 'postgres', databaseUrl: 'postgres://x/y' },
+    auth: {
+      realm: 'https://auth.example.com/token',
+      issuer: 'auth.example.com',
+      service: 'notary',
+      rootCertBundle: [expect.anything()],
+      autoredirect: false,
+    },
     caching: { current: 0, consistent: 31_536_000 },
     address: { host: 'localhost', port: 443 },
     tls: {
@@ -76,6 +132,9 @@ test('everything can be said', () => {
     uploads: { uploadBytes: 1000 },
     times: { requestMs: 1500 },
     answerMs: 2000,
+    production: true,
+    debug: true,
+    warnings: ['reporting.bugsnag is not there any more: errors are in the log only'],
   });
 });
 
@@ -98,12 +157,26 @@ test('the environment overrides the file and replaces missing sections', () => {
   });
 });
 
+test('a signer that stays is asked over TLS, with the CAs of the system where none is named', () => {
+  const trust_service = { type: 'remote', hostname: 'signer', port: 7899, key_algorithm: 'ecdsa' };
+
+  expect(read({ trust_service }).trustService).toEqual({
+    type: 'remote',
+    hostname: 'signer',
+    port: 7899,
+    keyAlgorithm: 'ecdsa',
+    tls: {},
+  });
+});
+
 test.each([null, ''])('a max-age of %j is the default', (age) => {
   const config = read({ caching: { max_age: { current_metadata: age } } });
 
   expect(config.caching.current).toBe(300);
 });
 
+const REMOTE = { type: 'remote', hostname: 'signer', port: 7899, key_algorithm: 'ecdsa' };
+const TOKENS = { realm: 'r', issuer: 'i', service: 's', rootcertbundle: 'none.crt' };
 const certificate = (files: object) => ({ server: { http_addr: ':1', ...files } });
 
 describe('a refusal', () => {
@@ -114,14 +187,57 @@ describe('a refusal', () => {
       `invalid GUN prefix ${prefix}`,
     ]),
     [{ trust_service: {} }, 'must specify either a "local" or "remote" type for trust_service'],
-    [{ trust_service: { type: 'remote' } }, 'trust_service.type "remote" is not there yet'],
+    [{ trust_service: { type: 'Local' } }, 'must specify either a "local" or "remote" type'],
+    ...['', 'rsa', 'ECDSA'].map((algorithm): [object, string] => [
+      { trust_service: { type: 'remote', key_algorithm: algorithm } },
+      `invalid key algorithm configured: ${algorithm}`,
+    ]),
+    [
+      { trust_service: { ...REMOTE, tls_client_key: 'notary-server.key' } },
+      'either pass both client key and cert, or neither',
+    ],
+    [
+      { trust_service: { ...REMOTE, tls_ca_file: 'none.crt' } },
+      'unable to configure TLS to the trust service: could not read CA certificate "',
+    ],
+    [
+      { trust_service: { ...REMOTE, tls_ca_file: 'empty.crt' } },
+      'unable to configure TLS to the trust service: failed to append certificates from PEM file: "',
+    ],
+    [
+      {
+        trust_service: {
+          ...REMOTE,
+          tls_client_cert: 'notary-server.crt',
+          tls_client_key: 'other.key',
+        },
+      },
+      'unable to configure TLS to the trust service: Error reading X509 key pair (cert: "',
+    ],
+    [
+      { trust_service: { type: 'remote', key_algorithm: 'ecdsa' } },
+      'trust_service.hostname and trust_service.port are required for "remote"',
+    ],
+    [{ trust_service: { type: 'queue' } }, 'trust_service.job_key_file is required'],
+    [
+      { trust_service: { type: 'queue', job_key_file: 'empty.crt' } },
+      'trust_service.job_key_file: line 1',
+    ],
+    [{ trust_service: { type: 'queue', mode: 'x' } }, 'trust_service.mode must be "single"'],
     [
       { trust_service: { type: 'queue', key_algorithm: 'rsa' } },
       'invalid key algorithm configured: rsa',
     ],
-    [{ storage: { backend: 'mysql' } }, 'mysql is not a supported storage backend: use "postgres"'],
-    [{ storage: { backend: 'sqlite3' } }, 'sqlite3 is not a supported storage backend'],
+    ...['mysql', 'rethinkdb', 'sqlite3'].map((backend): [object, string] => [
+      { storage: { backend, db_url: 'x' } },
+      `${backend} is not a supported storage backend, use "postgres"`,
+    ]),
+    [
+      { storage: { backend: 'oracle' } },
+      'oracle is not a supported storage backend, use "postgres"',
+    ],
     [{ storage: {} }, ' is not a supported storage backend'],
+    [{ storage: { backend: 'postgres', db_url: 'x' } }, 'error starting postgres driver: '],
     [{ storage: { backend: 'postgres' } }, 'must provide a non-empty database source for postgres'],
     ...[-1, 31_536_001, 1.5, 'x', true].map((age): [object, string] => [
       { caching: { max_age: { consistent_metadata: age } } },
@@ -164,15 +280,89 @@ describe('a refusal', () => {
       }),
       'failed to append certificates from PEM file: "',
     ],
-    [{ auth: { type: 'token' } }, 'auth.type "token" is not there yet'],
+    [
+      certificate({ tls_cert_file: 'notary-server.crt', tls_key_file: 'encrypted.key' }),
+      '. Make sure the key is not encrypted.',
+    ],
+    ...[undefined, null, 'x', [], 7].map((options): [object, string] => [
+      { auth: { type: 'token', options } },
+      'auth.options must be a map[string]interface{}',
+    ]),
+    ...['realm', 'issuer', 'service', 'rootcertbundle'].flatMap((name) =>
+      [undefined, null, 7].map((value): [object, string] => [
+        { auth: { type: 'token', options: { ...TOKENS, [name]: value } } },
+        `token auth requires a valid option string: "${name}"`,
+      ]),
+    ),
+    [
+      { auth: { type: 'token', options: { Realm: 'x', issuer: 7 } } },
+      'token auth requires a valid option string: "realm"',
+    ],
+    [
+      { auth: { type: 'token', options: { ...TOKENS, autoredirect: 'true' } } },
+      'token auth requires a valid option bool: autoredirect',
+    ],
+    [
+      { auth: { type: 'token', options: TOKENS } },
+      'unable to open token auth root certificate bundle file "none.crt": open none.crt: no such file or directory',
+    ],
+    [{ reporting: { bugsnag: { endpoint: 'x' } } }, 'must provide an API key for bugsnag'],
     [{ limits: { upload_bytes: 0 } }, 'limits.upload_bytes'],
     [{ limits: { request_seconds: 'x' } }, 'limits.request_seconds'],
+    [{ production: 'maybe' }, 'production must be true or false'],
   ])('of %j', (settings, message) => {
     expect(() => read(settings)).toThrow(ConfigError);
     expect(() => read(settings)).toThrow(message);
   });
 
-  test('is not made for other values of auth.type', () => {
-    expect(read({ auth: { type: 'Token' } })).toBeDefined();
+  test('of a bundle without certificates says so', () => {
+    const options = { ...TOKENS, rootcertbundle: join(folder, 'empty.crt') };
+
+    expect(() => read({ auth: { type: 'token', options } })).toThrow(
+      'token auth requires at least one token signing root certificate',
+    );
+  });
+
+  test('of options in a variable names it', () => {
+    const settings = { auth: { type: 'token', options: TOKENS } };
+
+    expect(() => read(settings, { NOTARY_SERVER_AUTH_OPTIONS: 'realm:x' })).toThrow(
+      'auth.options must be a map[string]interface{}: NOTARY_SERVER_AUTH_OPTIONS cannot replace it',
+    );
+  });
+
+  test.each(['Token', ['token'], true])(
+    'is not made for auth.type %j, but a warning is',
+    (type) => {
+      const { auth, warnings } = read({ auth: { type } });
+
+      expect(auth).toBeUndefined();
+      expect(warnings).toEqual(['auth.type is not "token": clients are not asked for tokens']);
+    },
+  );
+
+  test('names the first mistake in the order of the old server', () => {
+    const mistakes: [object, string][] = [
+      [{ logging: { level: 'loud' } }, 'not a valid logrus Level'],
+      [{ repositories: { gun_prefixes: 'x' } }, 'invalid GUN prefix x'],
+      [{ reporting: { bugsnag: { endpoint: 'x' } } }, 'must provide an API key for bugsnag'],
+      [{ trust_service: {} }, 'must specify either a "local" or "remote"'],
+      [{ storage: {} }, 'is not a supported storage backend'],
+      [{ caching: { max_age: { current_metadata: -1 } } }, 'must specify a cache-control max-age'],
+      [{ server: { client_ca_file: 'x' } }, 'http listen address required for server'],
+      [certificate({ client_ca_file: 'x' }), 'either include both a cert and key file'],
+      [{ auth: { type: 'token' } }, 'auth.options must be a map'],
+    ];
+
+    for (const [index, [, message]] of mistakes.entries()) {
+      const settings = Object.assign(
+        {},
+        ...mistakes
+          .slice(index)
+          .toReversed()
+          .map(([part]) => part),
+      );
+      expect(() => read(settings)).toThrow(message);
+    }
   });
 });

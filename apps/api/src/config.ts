@@ -18,7 +18,7 @@ import {
   seconds,
   text,
   tlsClientShape,
-  useInstead,
+  USE_INSTEAD,
   whole,
   type Beside,
   type ClientTls,
@@ -329,7 +329,7 @@ function parseKeyAlgorithm(algorithm: string): ServerKeyAlgorithm {
 function parseStorage({ backend, db_url: databaseUrl }: Settings['storage']): Config['storage'] {
   if (backend === 'memory') return { backend };
   if (backend === 'postgres') return { backend, databaseUrl: parseDatabaseUrl(databaseUrl) };
-  throw new ConfigError(`${backend} is not a supported storage backend${useInstead(backend)}`);
+  throw new ConfigError(`${backend} is not a supported storage backend${USE_INSTEAD}`);
 }
 
 /** Nothing is reported to anybody; an old file that asks for it may stay as it is. */

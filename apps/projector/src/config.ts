@@ -6,7 +6,6 @@ import {
   parseDatabaseUrl,
   readConfig,
   text,
-  useInstead,
   type ListenAddress,
   type LogLevel,
 } from '@scrivener/runtime';
@@ -57,7 +56,7 @@ export function readProjectorConfig(
     throw new ConfigError('storage in memory is projected by the API process that holds it');
   }
   if (backend !== 'postgres') {
-    throw new ConfigError(`${backend} is not a supported storage backend${useInstead(backend)}`);
+    throw new ConfigError(`${backend} is not a supported storage backend, use "postgres"`);
   }
   return {
     databaseUrl: parseDatabaseUrl(db_url),

@@ -15,7 +15,6 @@ import {
   resolveBeside,
   text,
   tlsClientShape,
-  useInstead,
   whole,
   type Beside,
   type ListenAddress,
@@ -203,7 +202,7 @@ function parseStorage(storage: Settings['storage'], environment: Environment): C
     }
     default:
       throw new ConfigError(
-        `${backend} is not an allowed backend, must be one of: postgres, memory${useInstead(backend)}`,
+        `${backend} is not an allowed backend, must be one of: postgres, memory`,
       );
   }
 }

@@ -2,15 +2,8 @@ import { parse } from 'pg-connection-string';
 import { ConfigError } from './config-error.ts';
 import { openReason } from './tls-files.ts';
 
-/** Where an old database source is and what has to be done about it, by its backend. */
-const MOVED = 'keep the data in PostgreSQL: set it to "postgres"';
-
-/** The end of every refusal of a backend that we have none of. */
-export function useInstead(backend: string): string {
-  return ['mysql', 'rethinkdb', 'sqlite3'].includes(backend)
-    ? `: ${MOVED}`
-    : ': use "postgres", or "memory" to try things out';
-}
+/** The end of every refusal of a backend: what there is. */
+export const USE_INSTEAD = ', use "postgres", or "memory" to try things out';
 
 /**
  * The URL of a database of PostgreSQL, from one or from the other form that libpq has for it

@@ -5,7 +5,7 @@ export { ConfigError } from './config-error.ts';
 export { waitForDatabase, type WaitOptions } from './database.ts';
 export type { Debug } from './debug-server.ts';
 export { isDatabaseTrouble } from './database-trouble.ts';
-export { parseDatabaseUrl, useInstead } from './database-url.ts';
+export { parseDatabaseUrl, USE_INSTEAD } from './database-url.ts';
 export { createLogger, logLevel, type Logger, type LogLevel } from './logger.ts';
 export { migrate, MigrationError } from './migrate.ts';
 export { runCommand, runProgram, type Context } from './program.ts';

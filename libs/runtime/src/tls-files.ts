@@ -39,7 +39,10 @@ export function readServerPair(certFile: string, keyFile: string): TlsFiles {
   try {
     belong = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
   } catch (error) {
-    throw new ConfigError(`Error reading ${pair}: ${reasonOf(error)}`, { cause: error });
+    throw new ConfigError(
+      `Error reading ${pair}: ${reasonOf(error)}. Make sure the key is not encrypted.`,
+      { cause: error },
+    );
   }
   if (!belong) {
     throw new ConfigError(
