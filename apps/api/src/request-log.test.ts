@@ -92,6 +92,8 @@ describe('response completed', () => {
 
   test('is not said of health and metrics', async () => {
     await server.request('GET', '/_notary_server/health');
+    await server.request('GET', '/_notary_server/live');
+    await server.request('GET', '/_notary_server/ready');
     await server.request('GET', '/metrics');
 
     expect(await logged('GET', '/v2/')).toHaveLength(1);

@@ -61,8 +61,9 @@ export function createServer(app: RequestListener, { tls, times }: ServerOptions
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('connection', (socket: Socket) => track(sockets, socket));
   server.on('secureConnection', (socket: Socket) => track(sockets, socket));
-  // Whoever reads the body says `100 Continue` first; the others answer without it.
-  server.on('checkContinue', serve);
+  // A request like any other: whoever reads the body says `100 Continue` first; the others answer
+  // without it.
+  server.on('checkContinue', (req, res) => server.emit('request', req, res));
   server.on('checkExpectation', (_req, res: ServerResponse) => res.writeHead(417, EMPTY).end());
   server.on('connect', (_req, socket: Duplex) => refuse(socket, 405, EMPTY));
   server.on('clientError', (error, socket) =>

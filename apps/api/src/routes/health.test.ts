@@ -14,17 +14,24 @@ describe('health', () => {
   let wrong: Record<string, string> = {};
   let server: TestServer;
   beforeAll(async () => {
-    server = await startTestServer({ deps: { health: async () => wrong } });
+    server = await startTestServer({
+      deps: { health: async () => wrong, ready: async () => wrong },
+    });
   });
   afterAll(() => server.close());
 
+  const bad = { 'DB operational': 'no <answer>' };
+  const badText = '{"DB operational":"no \\u003canswer\\u003e"}';
   test.each([
-    [200, {}, '{}'],
-    [503, { 'DB operational': 'no <answer>' }, '{"DB operational":"no \\u003canswer\\u003e"}'],
-  ])('is %i for %j', async (status, checks, body) => {
+    ['health', 200, {}, '{}'],
+    ['health', 503, bad, badText],
+    ['ready', 200, {}, '{}'],
+    ['ready', 503, bad, badText],
+    ['live', 200, bad, '{}'],
+  ])('of %s is %i for %j', async (page, status, checks, body) => {
     wrong = checks;
 
-    expect(await server.request('GET', '/_notary_server/health')).toEqual({
+    expect(await server.request('GET', `/_notary_server/${page}`)).toEqual({
       status,
       headers: {
         'content-type': 'application/json; charset=utf-8',
@@ -32,6 +39,17 @@ describe('health', () => {
       },
       body,
     });
+  });
+});
+
+describe('readiness', () => {
+  test('is a matter of its own', async () => {
+    const draining = { draining: 'this process is stopping' };
+    const server = await startTestServer({ deps: { ready: async () => draining } });
+
+    expect((await server.request('GET', '/_notary_server/ready')).status).toBe(503);
+    expect((await server.request('GET', '/_notary_server/health')).status).toBe(200);
+    await server.close();
   });
 });
 
@@ -79,6 +97,8 @@ describe('metrics', () => {
     await server.request('GET', '/v2/a/_trust/tuf/9.root.json');
     await server.request('DELETE', '/v2/a/_trust/tuf/');
     await server.request('GET', '/v2/');
+    await server.request('GET', '/_notary_server/live');
+    await server.request('GET', '/_notary_server/ready');
     await server.request('GET', '/nowhere');
 
     const counted = (await scrape()).match(/notary_server_http_requests_total\{.*/g);
