@@ -6,10 +6,16 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { migrate } from '@scrivener/runtime';
 import { createJobKey } from '@scrivener/signing';
 import { Client } from 'pg';
 import { CA_FILE, FIXTURES } from '../fixtures/certificates.ts';
+import {
+  newDatabaseUsers,
+  parseDatabaseUsers,
+  urlFor,
+  type DatabaseRole,
+} from '../scripts/database-users.ts';
+import { migrateDatabases } from '../scripts/migrate.ts';
 import { ensureDatabase } from '../scripts/postgres.ts';
 import { freePort } from '../scripts/processes.ts';
 import { findRedis, startRedis, type Redis } from '../scripts/redis.ts';
@@ -33,6 +39,7 @@ export interface Process {
 export interface Cluster {
   readonly urls: readonly [string, ...string[]];
   readonly caFile: string;
+  /** The superuser's: each program has a login of its own. */
   readonly databaseUrl: string;
   readonly redis: Redis;
   readonly processes: Readonly<Record<Program, readonly Process[]>>;
@@ -57,7 +64,8 @@ export interface ClusterSize {
 
 /**
  * The real programs over databases and a Redis of their own, each in its own process, without Nx in
- * between so that a test can kill exactly one.
+ * between so that a test can kill exactly one. As in production, all connections are TLS, Redis wants
+ * client certificates, and each program may do in its database what it has to, and no more.
  */
 export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
   if (DATABASE_URL === undefined) throw new Error('DATABASE_URL is not set: run this by npm test');
@@ -69,14 +77,20 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
     ensureDatabase(DATABASE_URL, databases[0]),
     ensureDatabase(DATABASE_URL, databases[1]),
   ]);
-  await migrate(databaseUrl, join(ROOT, 'migrations/server'));
-  await migrate(signerUrl, join(ROOT, 'migrations/signer'));
+  const users = parseDatabaseUsers(newDatabaseUsers(`_${name}`));
+  await migrateDatabases({ server: databaseUrl, signer: signerUrl }, users);
+  const storageOf = (role: DatabaseRole, url: string) => {
+    const user = users.find((user) => user.role === role);
+    if (user === undefined) throw new Error(`no user for ${role}`);
+    return { backend: 'postgres', db_url: urlFor(url, user) };
+  };
   mkdirSync(join(directory, 'redis'));
   const redis = await startRedis({
     program: await findRedis(),
     directory: join(directory, 'redis'),
     log: join(directory, 'redis.log'),
     durable: false,
+    tls: true,
   });
 
   const configure = (file: string, settings: object) => {
@@ -86,17 +100,26 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
   };
   const jobKeyFile = join(directory, 'job-keys');
   writeFileSync(jobKeyFile, `${createJobKey()}\n`, { mode: 0o600 });
-  const queue = { hostname: '127.0.0.1', port: redis.port, job_key_file: jobKeyFile };
-  const storage = { backend: 'postgres', db_url: databaseUrl };
+  const queueOf = (certificate: string) => ({
+    hostname: '127.0.0.1',
+    port: redis.port,
+    tls_ca_file: CA_FILE,
+    tls_client_cert: join(FIXTURES, `${certificate}.crt`),
+    tls_client_key: join(FIXTURES, `${certificate}.key`),
+    job_key_file: jobKeyFile,
+  });
   const logging = { level: 'info' };
   const run = (program: Program, config: string, index: number) =>
     startProcess(program, config, join(directory, `${program}-${index}.log`), environment);
 
   const ports = await Promise.all(Array.from({ length: apis }, freePort));
-  const configFile = configure('projector.json', { storage, logging });
+  const configFile = configure('projector.json', {
+    storage: storageOf('notary_projector', databaseUrl),
+    logging,
+  });
   const signerConfig = configure('signer.json', {
-    storage: { backend: 'postgres', db_url: signerUrl, default_alias: 'e2e' },
-    queue,
+    storage: { ...storageOf('notary_signer', signerUrl), default_alias: 'e2e' },
+    queue: queueOf('notary-signer'),
     logging,
   });
   const processes = {
@@ -107,8 +130,8 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
           tls_cert_file: join(FIXTURES, 'notary-server.crt'),
           tls_key_file: join(FIXTURES, 'notary-server.key'),
         },
-        trust_service: { type: 'queue', ...queue, key_algorithm: 'ecdsa' },
-        storage,
+        trust_service: { type: 'queue', ...queueOf('notary-server'), key_algorithm: 'ecdsa' },
+        storage: storageOf('notary_server', databaseUrl),
         logging,
         caching: { max_age: { current_metadata: currentMaxAge } },
         ...server,
@@ -140,7 +163,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
       for (const process of all) process.signal('SIGKILL');
       await Promise.all(all.map((process) => process.ended()));
       await redis.stop();
-      await dropDatabases(DATABASE_URL, databases);
+      await dropDatabases(DATABASE_URL, databases, users);
       rmSync(directory, { recursive: true, force: true });
     },
   };
@@ -223,11 +246,18 @@ function fetchStatus(url: string): Promise<number | string> {
   });
 }
 
-async function dropDatabases(superuserUrl: string, names: readonly string[]): Promise<void> {
+async function dropDatabases(
+  superuserUrl: string,
+  names: readonly string[],
+  users: readonly { readonly name: string }[],
+): Promise<void> {
   const client = new Client({ connectionString: superuserUrl });
   await client.connect();
   for (const name of names) {
     await client.query(`drop database ${client.escapeIdentifier(name)} with (force)`);
+  }
+  for (const { name } of users) {
+    await client.query(`drop role ${client.escapeIdentifier(name)}`);
   }
   await client.end();
 }

@@ -30,7 +30,7 @@ interface Refusal {
 }
 
 export interface AppsOptions {
-  /** The stack's folder; `server.env` and `signer.env` in it tell the apps where databases are. */
+  /** The stack's folder; the `.env` files in it tell the apps where databases are. */
   readonly data: string;
   readonly log: string;
   readonly environment: Readonly<Record<string, string>>;

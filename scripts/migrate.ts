@@ -1,11 +1,15 @@
 // `npm run migrate`: makes the databases that NOTARY_SERVER_STORAGE_DB_URL and
-// NOTARY_SIGNER_STORAGE_DB_URL name, where they are missing, and brings them up to date.
+// NOTARY_SIGNER_STORAGE_DB_URL name, where they are missing, and brings them up to date; then makes
+// the logins in the file that SCRIVENER_DATABASE_USERS names, if it names one (docs/databases.md).
 
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { migrate } from '@scrivener/runtime';
+import { ensureDatabaseUsers, parseDatabaseUsers, type DatabaseUser } from './database-users.ts';
 import { ROOT } from './places.ts';
 import { ensureDatabase } from './postgres.ts';
 
+/** Of the user who migrates and owns the tables; never of one who runs a program. */
 export interface DatabaseUrls {
   readonly server?: string | undefined;
   readonly signer?: string | undefined;
@@ -14,6 +18,7 @@ export interface DatabaseUrls {
 /** Safe to run at any time, and by several at once. Throws `MigrationError`. */
 export async function migrateDatabases(
   urls: DatabaseUrls,
+  users: readonly DatabaseUser[],
   log: (line: string) => void = () => {},
 ): Promise<void> {
   for (const name of ['server', 'signer'] as const) {
@@ -21,6 +26,7 @@ export async function migrateDatabases(
     if (url === undefined) continue;
     await ensureNamedDatabase(url);
     await migrate(url, join(ROOT, 'migrations', name), log);
+    await ensureDatabaseUsers(url, name, users);
   }
 }
 
@@ -44,7 +50,9 @@ if (import.meta.main) {
     process.exit(2);
   }
   try {
-    await migrateDatabases(urls, (line) => console.log(line));
+    const file = process.env['SCRIVENER_DATABASE_USERS'] ?? '';
+    const users = file === '' ? [] : parseDatabaseUsers(readFileSync(file, 'utf8'));
+    await migrateDatabases(urls, users, (line) => console.log(line));
   } catch (error) {
     console.error(`migrate: ${error instanceof Error ? error.message : String(error)}`);
     process.exit(1);

@@ -1,4 +1,5 @@
 import { spawnSync, type SpawnOptions } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -10,12 +11,15 @@ import {
   readFileSync,
   readdirSync,
   renameSync,
+  rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Client } from 'pg';
+import { CA_FILE, FIXTURES } from '../fixtures/certificates.ts';
 import {
   freePort,
   hasCode,
@@ -30,8 +34,11 @@ import { SetUpError } from './set-up-error.ts';
 /** `nobody` and `nogroup` of Debian: PostgreSQL refuses to run as root. */
 const NOBODY = 65_534;
 
+/** Over TLS and with a password; nobody else and nothing else gets in. */
+const HOST_BASED_AUTHENTICATION = 'hostssl all all 127.0.0.1/32 scram-sha-256\n';
+
 export interface Postgres {
-  /** Superuser's URL of the database `postgres`. */
+  /** Superuser's URL of the database `postgres`, with its password and the CA to verify with. */
   readonly url: string;
   readonly pid: number;
   /** Settles when the server is gone, with the way it ended. */
@@ -49,15 +56,27 @@ export interface PostgresOptions {
 }
 
 /**
- * Starts the PostgreSQL 18 that npm installed, on a free port of 127.0.0.1. A server that a killed
- * run left behind on the same directory is stopped first. Throws `SetUpError`.
+ * Starts the PostgreSQL 18 that npm installed, on a free port of 127.0.0.1, over TLS with the
+ * certificate of development. A server that a killed run left behind on the same directory is
+ * stopped first. Throws `SetUpError`.
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { directory, log, durable } = options;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   await stopLeftOverPostgres(directory);
   const program = programFor(directory);
-  if (!existsSync(join(directory, 'PG_VERSION'))) createCluster(program, directory, durable);
+  const passwordFile = `${directory}-password`;
+  const isNew = !existsSync(join(directory, 'PG_VERSION'));
+  if (!existsSync(passwordFile)) {
+    program.write(passwordFile, `${randomBytes(24).toString('base64url')}\n`);
+    if (!isNew) setPassword(program, directory, passwordFile);
+  }
+  if (isNew) createCluster(program, directory, { durable, passwordFile });
+  program.write(join(directory, 'pg_hba.conf'), HOST_BASED_AUTHENTICATION);
+  for (const kind of ['crt', 'key']) {
+    const text = readFileSync(join(FIXTURES, `postgres.${kind}`), 'utf8');
+    program.write(join(directory, `server.${kind}`), text);
+  }
 
   const port = await freePort();
   const { command, args } = program.run('postgres', serverArguments(directory, port, durable));
@@ -71,9 +90,16 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   });
   return {
     ...server,
-    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    url: superuserUrl(port, readFileSync(passwordFile, 'utf8').trim()),
     stop: () => stopProcess(server.pid, 'SIGINT'), // SIGINT is PostgreSQL's "fast shutdown"
   };
+}
+
+function superuserUrl(port: number, password: string): string {
+  const url = new URL(`postgres://postgres:${password}@127.0.0.1:${port}/postgres`);
+  url.searchParams.set('sslmode', 'verify-full');
+  url.searchParams.set('sslrootcert', CA_FILE);
+  return url.href;
 }
 
 function serverArguments(directory: string, port: number, durable: boolean): string[] {
@@ -81,6 +107,7 @@ function serverArguments(directory: string, port: number, durable: boolean): str
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
     'max_connections=200',
+    'ssl=on', // with server.crt and server.key of the directory
   ];
   if (!durable) settings.push('fsync=off', 'synchronous_commit=off', 'full_page_writes=off');
   return ['-D', directory, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])];
@@ -125,8 +152,13 @@ export async function ensureDatabase(superuserUrl: string, name: string): Promis
   return url.href;
 }
 
-function createCluster(program: Program, directory: string, durable: boolean): void {
-  const settings = ['-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--locale=C'];
+function createCluster(
+  program: Program,
+  directory: string,
+  { durable, passwordFile }: { readonly durable: boolean; readonly passwordFile: string },
+): void {
+  const settings = ['-U', 'postgres', '--encoding=UTF8', '--locale=C'];
+  settings.push('--auth=scram-sha-256', `--pwfile=${passwordFile}`);
   if (!durable) settings.push('--no-sync');
   const { command, args } = program.run('initdb', ['-D', directory, ...settings]);
   // On failure initdb removes what it made, so that the next start begins anew.
@@ -137,10 +169,26 @@ function createCluster(program: Program, directory: string, durable: boolean): v
   }
 }
 
+/** Gives the superuser of a cluster a new password, for the old one is lost. */
+function setPassword(program: Program, directory: string, passwordFile: string): void {
+  const { command, args } = program.run('postgres', ['--single', '-D', directory, 'postgres']);
+  const password = readFileSync(passwordFile, 'utf8').trim();
+  const set = spawnSync(command, args, {
+    ...program.options,
+    encoding: 'utf8',
+    input: `alter role postgres password '${password}'\n`,
+  });
+  if (set.status === 0) return;
+  rmSync(passwordFile);
+  throw new SetUpError(`PostgreSQL took no password for its superuser: ${set.stderr.trim()}`);
+}
+
 /** How the programs of PostgreSQL are called by the user that we are. */
 interface Program {
   run(name: string, args: readonly string[]): { command: string; args: readonly string[] };
   readonly options: SpawnOptions;
+  /** Writes a file that the server may read, and nobody else. */
+  write(file: string, text: string): void;
 }
 
 const ENVIRONMENT = { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
@@ -153,13 +201,20 @@ const ENVIRONMENT = { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
 function programFor(directory: string): Program {
   const programs = programFolder();
   const options = { cwd: '/', env: ENVIRONMENT };
-  if (process.getuid?.() !== 0) return { run: direct(programs), options };
+  if (process.getuid?.() !== 0) return { run: direct(programs), options, write: writePrivate };
 
   const asNobody = { ...options, uid: NOBODY, gid: NOBODY };
   const reaches = (file: string) => succeeds('test', ['-r', file], asNobody);
   const ownedByNobody = (folder: string): Program => {
     chownSync(directory, NOBODY, NOBODY);
-    return { run: direct(folder), options: asNobody };
+    return {
+      run: direct(folder),
+      options: asNobody,
+      write: (file, text) => {
+        writePrivate(file, text);
+        chownSync(file, NOBODY, NOBODY);
+      },
+    };
   };
   if (
     succeeds(join(programs, 'postgres'), ['--version'], asNobody) &&
@@ -175,6 +230,7 @@ function programFor(directory: string): Program {
         args: [...namespace, join(programs, name), ...args],
       }),
       options,
+      write: writePrivate,
     };
   }
   if (!reaches(dirname(directory))) {
@@ -183,6 +239,12 @@ function programFor(directory: string): Program {
     );
   }
   return ownedByNobody(join(copyForNobody(dirname(programs)), 'bin'));
+}
+
+function writePrivate(file: string, text: string): void {
+  const unfinished = `${file}.unfinished`;
+  writeFileSync(unfinished, text, { mode: 0o600 });
+  renameSync(unfinished, file);
 }
 
 function direct(folder: string): Program['run'] {

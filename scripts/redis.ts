@@ -1,6 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { CA_FILE, FIXTURES } from '../fixtures/certificates.ts';
 import { unpackDebianPackages } from './debian.ts';
 import { findOnPath, freePort, readPid, startServer, stopProcess, worksIn } from './processes.ts';
 import { SetUpError } from './set-up-error.ts';
@@ -26,6 +28,11 @@ export interface RedisOptions {
   readonly log: string;
   /** Write every command to an append-only file, so that jobs outlive the server. */
   readonly durable: boolean;
+  /**
+   * Speak nothing but TLS, with the certificates of development, and to nobody without one of them;
+   * plain TCP where absent.
+   */
+  readonly tls?: boolean;
 }
 
 /**
@@ -62,13 +69,13 @@ export async function findRedis(onFetch: () => void = () => {}): Promise<RedisPr
  * directory is stopped first. It never evicts: a job that vanishes is a publish that hangs.
  */
 export async function startRedis(options: RedisOptions): Promise<Redis> {
-  const { program, directory, log, durable } = options;
+  const { program, directory, log, durable, tls = false } = options;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   await stopLeftOverRedis(directory);
   const port = await freePort();
   const settings = {
     bind: '127.0.0.1',
-    port: String(port),
+    ...(tls ? tlsSettings(port) : { port: String(port) }),
     dir: directory,
     pidfile: pidFile(directory),
     appendonly: durable ? 'yes' : 'no',
@@ -81,12 +88,12 @@ export async function startRedis(options: RedisOptions): Promise<Redis> {
     args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
     log,
     options: { env: program.env },
-    isReady: () => answersPing(port),
+    isReady: () => answersPing(port, tls),
   });
   return {
     ...server,
     port,
-    url: `redis://127.0.0.1:${port}`,
+    url: `${tls ? 'rediss' : 'redis'}://127.0.0.1:${port}`,
     stop: () => stopProcess(server.pid, 'SIGTERM'),
   };
 }
@@ -101,10 +108,24 @@ function pidFile(directory: string): string {
   return join(directory, 'redis.pid');
 }
 
+function tlsSettings(port: number): Record<string, string> {
+  return {
+    port: '0',
+    'tls-port': String(port),
+    'tls-cert-file': join(FIXTURES, 'redis.crt'),
+    'tls-key-file': join(FIXTURES, 'redis.key'),
+    'tls-ca-cert-file': CA_FILE,
+    'tls-auth-clients': 'yes',
+  };
+}
+
 /** While it loads its data, Redis answers `-LOADING` instead of `+PONG`. */
-function answersPing(port: number): Promise<boolean> {
+function answersPing(port: number, tls: boolean): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
+    const ping = () => socket.write('PING\r\n');
+    const socket = tls
+      ? connectTls({ port, host: '127.0.0.1', ...clientTls() }, ping)
+      : connect(port, '127.0.0.1', ping);
     socket.once('data', (answer) => {
       socket.destroy();
       resolve(answer.toString().startsWith('+PONG'));
@@ -112,4 +133,12 @@ function answersPing(port: number): Promise<boolean> {
     socket.once('error', () => resolve(false));
     socket.once('close', () => resolve(false));
   });
+}
+
+function clientTls(): { ca: Buffer; cert: Buffer; key: Buffer } {
+  return {
+    ca: readFileSync(CA_FILE),
+    cert: readFileSync(join(FIXTURES, 'notary-server.crt')),
+    key: readFileSync(join(FIXTURES, 'notary-server.key')),
+  };
 }

@@ -8,8 +8,14 @@ import { createServer } from 'node:net';
 import { join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createJobKey } from '@scrivener/signing';
-import { CA_FILE, ensureCertificates } from '../fixtures/certificates.ts';
+import { CA_FILE, ensureCertificates, FIXTURES } from '../fixtures/certificates.ts';
 import { startApps, stopApps, type Apps } from './apps.ts';
+import {
+  newDatabaseUsers,
+  parseDatabaseUsers,
+  urlFor,
+  type DatabaseRole,
+} from './database-users.ts';
 import { migrateDatabases } from './migrate.ts';
 import { findNotaryClient } from './notary-client.ts';
 import { ROOT } from './places.ts';
@@ -74,9 +80,22 @@ async function start(): Promise<void> {
     server: databaseUrl(postgresUrl, 'notaryserver'),
     signer: databaseUrl(postgresUrl, 'notarysigner'),
   };
-  await step('databases', () => migrateDatabases(urls));
+  const users = parseDatabaseUsers(keepSecret(join(DATA, 'database-users'), newDatabaseUsers));
+  await step('databases', () => migrateDatabases(urls, users));
   const redisUrl = await step('Redis', redis);
-  writeEnvironment(urls, new URL(redisUrl));
+  const urlOf = (url: string, wanted: DatabaseRole) => {
+    const user = users.find(({ role }) => role === wanted);
+    if (user === undefined) throw new SetUpError(`no ${wanted} in ${DATA}/database-users`);
+    return urlFor(url, user);
+  };
+  writeEnvironment(
+    {
+      api: urlOf(urls.server, 'notary_server'),
+      projector: urlOf(urls.server, 'notary_projector'),
+      signer: urlOf(urls.signer, 'notary_signer'),
+    },
+    new URL(redisUrl),
+  );
   await step('API, two signer workers, projector', apps);
 
   console.log(welcome(await notary));
@@ -113,7 +132,8 @@ async function redis(): Promise<string> {
   if (configured !== undefined) return configured;
   const log = join(LOGS, 'redis.log');
   const program = await findRedis(() => process.stdout.write(' fetching it from Debian …'));
-  const server = await startRedis({ program, directory: join(DATA, 'redis'), log, durable: true });
+  const directory = join(DATA, 'redis');
+  const server = await startRedis({ program, directory, log, durable: true, tls: true });
   undo.push(() => server.stop());
   accidents.push(server.ended.then((how) => `Redis ended (${how}); its log is ${log}`));
   return server.url;
@@ -206,25 +226,43 @@ function databaseUrl(superuserUrl: string, name: string): string {
   return url.href;
 }
 
+/** Each program's own login. */
+interface RunTimeUrls {
+  readonly api: string;
+  readonly projector: string;
+  readonly signer: string;
+}
+
 /**
  * What the `serve` targets read besides their configuration files, also when somebody adds another
  * worker by hand (`npx nx run signer-worker:serve`). The API has no use for the passphrase.
  */
-function writeEnvironment(urls: { server: string; signer: string }, redisUrl: URL): void {
-  const port = redisUrl.port || '6379';
+function writeEnvironment(urls: RunTimeUrls, redisUrl: URL): void {
   const jobKeyFile = join(DATA, 'job-keys');
   keepSecret(jobKeyFile, createJobKey);
+  const queue = (section: string, certificate: string) =>
+    Object.fromEntries(
+      Object.entries({
+        HOSTNAME: redisUrl.hostname,
+        PORT: redisUrl.port || '6379',
+        USERNAME: decodeURIComponent(redisUrl.username),
+        PASSWORD: decodeURIComponent(redisUrl.password),
+        JOB_KEY_FILE: jobKeyFile,
+        ...(redisUrl.protocol === 'rediss:' && {
+          TLS_CA_FILE: CA_FILE,
+          TLS_CLIENT_CERT: join(FIXTURES, `${certificate}.crt`),
+          TLS_CLIENT_KEY: join(FIXTURES, `${certificate}.key`),
+        }),
+      }).map(([name, value]) => [`${section}_${name}`, value]),
+    );
   writeVariables('server.env', {
-    NOTARY_SERVER_STORAGE_DB_URL: urls.server,
-    NOTARY_SERVER_TRUST_SERVICE_HOSTNAME: redisUrl.hostname,
-    NOTARY_SERVER_TRUST_SERVICE_PORT: port,
-    NOTARY_SERVER_TRUST_SERVICE_JOB_KEY_FILE: jobKeyFile,
+    NOTARY_SERVER_STORAGE_DB_URL: urls.api,
+    ...queue('NOTARY_SERVER_TRUST_SERVICE', 'notary-server'),
   });
+  writeVariables('projector.env', { NOTARY_SERVER_STORAGE_DB_URL: urls.projector });
   writeVariables('signer.env', {
     NOTARY_SIGNER_STORAGE_DB_URL: urls.signer,
-    NOTARY_SIGNER_QUEUE_HOSTNAME: redisUrl.hostname,
-    NOTARY_SIGNER_QUEUE_PORT: port,
-    NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: jobKeyFile,
+    ...queue('NOTARY_SIGNER_QUEUE', 'notary-signer'),
     NOTARY_SIGNER_PASSPHRASE1: passphrase(),
   });
 }

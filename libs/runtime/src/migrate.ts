@@ -85,6 +85,8 @@ async function run(
 ): Promise<void> {
   const orm = await MikroORM.init({
     clientUrl: databaseUrl,
+    // MikroORM takes from the URL all but what it says about TLS
+    driverOptions: { connectionString: databaseUrl },
     entities: [],
     discovery: { warnWhenNoEntities: false },
     extensions: [Migrator],

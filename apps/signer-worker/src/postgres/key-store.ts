@@ -68,6 +68,8 @@ export class PostgresKeyStore implements KeyStore {
       entities: [PrivateKey, PendingKey],
       pool: { max: connections },
       driverOptions: {
+        // MikroORM takes from it all but what it says about TLS
+        connectionString: databaseUrl,
         connectionTimeoutMillis: CONNECT_TIMEOUT,
         statement_timeout: STATEMENT_TIMEOUT,
         query_timeout: STATEMENT_TIMEOUT + 500,

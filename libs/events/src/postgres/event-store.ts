@@ -35,6 +35,7 @@ export async function postgresEventStore(
     ensureDatabase: false, // that would connect at once
     pool: { max: poolSize, idleTimeoutMillis: IDLE },
     driverOptions: {
+      connectionString: url, // MikroORM takes from it all but what it says about TLS
       application_name: 'scrivener events',
       connectionTimeoutMillis: timeoutMs,
       query_timeout: timeoutMs,
