@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// What npm installs as a command. Whoever is to be watched is loaded after the one who watches.
+// What npm installs as a command.
 
-await import('@scrivener/runtime/telemetry');
+// oxlint-disable-next-line import/no-unassigned-import -- it watches what is loaded after it
+import '@scrivener/runtime/telemetry';
+
 await import('./main.ts');
-
-export {};

@@ -8,6 +8,9 @@ describe('readProjectorConfig', () => {
     expect(readProjectorConfig(undefined, { NOTARY_SERVER_STORAGE_DB_URL: url })).toEqual({
       databaseUrl: url,
       logLevel: 'error',
+      metricsAddress: undefined,
+      production: false,
+      debug: false,
     });
   });
 
@@ -19,8 +22,9 @@ describe('readProjectorConfig', () => {
     ],
     [
       { NOTARY_SERVER_STORAGE_BACKEND: 'mysql' },
-      'mysql is not a supported storage backend, use postgres',
+      'mysql is not a supported storage backend, use "postgres"',
     ],
+    [{ NOTARY_SERVER_LOGGING_LEVEL: 'loud' }, 'not a valid logrus Level: "loud"'],
   ])('refuses %j', (environment, message) => {
     expect(() => readProjectorConfig(undefined, environment)).toThrow(message);
   });

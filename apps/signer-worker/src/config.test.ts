@@ -1,8 +1,10 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '@scrivener/runtime';
-import { describe, expect, test } from 'vitest';
+import { createJobKey } from '@scrivener/signing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ensureCertificates } from '../../../fixtures/certificates.ts';
 import { readWorkerConfig } from './config.ts';
 
 const postgres = {
@@ -10,26 +12,52 @@ const postgres = {
   db_url: 'postgres://signer@db/signer',
   default_alias: 'ts1',
 };
+const server = {
+  grpc_addr: ':7899',
+  tls_cert_file: './notary-signer.crt',
+  tls_key_file: './notary-signer.key',
+};
+const queue = { hostname: 'redis', job_key_file: 'jobs.key' };
+
+let folder: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'signer-'));
+  await ensureCertificates(new Date(), folder);
+  writeFileSync(join(folder, 'jobs.key'), createJobKey());
+  writeFileSync(join(folder, 'empty.crt'), 'nothing');
+});
+afterAll(() => rmSync(folder, { recursive: true }));
 
 function read(settings: object, environment: Record<string, string> = {}) {
-  const file = join(mkdtempSync(join(tmpdir(), 'signer-')), 'signer.json');
+  const file = join(folder, 'signer.json');
   writeFileSync(file, JSON.stringify(settings));
-  return readWorkerConfig(file, environment);
+  return readWorkerConfig(file, { NOTARY_SIGNER_TS1: 'x', NOTARY_SIGNER_TS2: 'y', ...environment });
 }
 
+const pem = expect.stringContaining('-----BEGIN ');
+
 describe('readWorkerConfig', () => {
-  test('takes an old configuration file, and fills in what is new', () => {
+  test('takes the file of an old signer, which serves gRPC only', () => {
     const old = {
-      server: { grpc_addr: ':7899', tls_cert_file: './notary-signer.crt' },
+      server: { ...server, client_ca_file: './root-ca.crt' },
       logging: { level: 'WARNING' },
       storage: postgres,
+      reporting: { bugsnag: { api_key: 'x', release_stage: 'production' } },
     };
 
     expect(read(old)).toEqual({
-      storage: { backend: 'postgres', databaseUrl: postgres.db_url, defaultAlias: 'ts1' },
-      queue: { hostname: '127.0.0.1', port: 6379 },
-      concurrency: 16,
       logLevel: 'warn',
+      grpc: {
+        address: { port: 7899, written: ':7899' },
+        tls: { cert: pem, key: pem, clientCa: pem },
+      },
+      queue: undefined,
+      storage: { backend: 'postgres', databaseUrl: postgres.db_url, defaultAlias: 'ts1' },
+      concurrency: 16,
+      metricsAddress: undefined,
+      production: false,
+      debug: false,
+      warnings: ['reporting.bugsnag is not there any more: errors are in the log only'],
     });
   });
 
@@ -38,51 +66,99 @@ describe('readWorkerConfig', () => {
       NOTARY_SIGNER_STORAGE_BACKEND: 'postgres',
       NOTARY_SIGNER_STORAGE_DB_URL: postgres.db_url,
       NOTARY_SIGNER_DEFAULT_ALIAS: 'ts2',
+      NOTARY_SIGNER_TS2: 'swordfish',
       NOTARY_SIGNER_QUEUE_HOSTNAME: 'redis',
       NOTARY_SIGNER_QUEUE_PORT: '6380',
+      NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: join(folder, 'jobs.key'),
       NOTARY_SIGNER_CONCURRENCY: '4',
+      NOTARY_SIGNER_PRODUCTION: 'true',
     });
 
     expect(config).toMatchObject({
+      grpc: undefined,
       storage: { defaultAlias: 'ts2' },
-      queue: { hostname: 'redis', port: 6380 },
+      queue: { redis: { mode: 'single', hostname: 'redis', port: 6380 } },
       concurrency: 4,
       logLevel: 'error',
+      production: true,
     });
   });
 
+  test('serves gRPC and a queue where both are there', () => {
+    const settings = { mode: 'cluster', nodes: ['a:1'], job_key_file: 'jobs.key' };
+    const config = read({ server, queue: settings, storage: { backend: 'memory' } });
+
+    expect(config.grpc).toBeDefined();
+    expect(config.queue?.redis).toMatchObject({ mode: 'cluster', nodes: [{ host: 'a', port: 1 }] });
+  });
+
   test('prefers the alias of the file to that of the environment', () => {
-    const config = read({ storage: postgres }, { NOTARY_SIGNER_DEFAULT_ALIAS: 'ts2' });
+    const config = read({ queue, storage: postgres }, { NOTARY_SIGNER_DEFAULT_ALIAS: 'ts2' });
 
     expect(config.storage).toMatchObject({ defaultAlias: 'ts1' });
   });
 
   test('needs nothing else for keys in memory', () => {
-    expect(read({ storage: { backend: 'memory' } }).storage).toEqual({ backend: 'memory' });
+    expect(read({ queue, storage: { backend: 'memory' } }).storage).toEqual({ backend: 'memory' });
   });
 
   test.each<[object, string]>([
-    [{}, '"" is not an allowed backend, must be one of: postgres, memory'],
     [
-      { storage: { ...postgres, backend: 'mysql' } },
-      '"mysql" is not an allowed backend, must be one of: postgres',
+      {},
+      'grpc listen address required for server: set server.grpc_addr, or queue.hostname, or both',
     ],
-    [{ storage: { ...postgres, backend: 'rethinkdb' } }, '"rethinkdb" is not an allowed backend'],
-    [{ storage: { ...postgres, backend: 'sqlite3' } }, '"sqlite3" is not an allowed backend'],
+    [{ server: { ...server, grpc_addr: '' } }, 'grpc listen address required for server'],
     [
-      { storage: { ...postgres, default_alias: '' } },
+      { server: { grpc_addr: ':7899' } },
+      'unable to set up TLS: both the TLS certificate and key are mandatory',
+    ],
+    [
+      { server: { ...server, tls_key_file: 'none.key' } },
+      'unable to set up TLS: Could not load X509 key pair (cert: "',
+    ],
+    [
+      { server: { ...server, client_ca_file: 'empty.crt' } },
+      'unable to set up TLS: failed to append certificates from PEM file: "',
+    ],
+    [
+      { server: { ...server, grpc_addr: 'localhost' } },
+      'grpc server failed to listen on localhost: address localhost: missing port in address',
+    ],
+    [{ queue: { hostname: 'redis' } }, 'queue.job_key_file is required'],
+    [{ queue: { ...queue, port: 'x' } }, 'queue.port must be a number'],
+    [{ queue: { ...queue, port: 65_536 } }, 'queue.port must be at most 65535'],
+    [
+      { queue: { ...queue, tls_ca_file: 'none.crt' } },
+      'unable to configure TLS to the Redis of queue: could not read CA certificate "',
+    ],
+    [{ queue }, ' is not an allowed backend, must be one of: postgres, memory'],
+    ...['mysql', 'rethinkdb', 'sqlite3'].map((backend): [object, string] => [
+      { queue, storage: { ...postgres, backend } },
+      `${backend} is not an allowed backend, must be one of: postgres, memory`,
+    ]),
+    [
+      { queue, storage: { ...postgres, default_alias: '' } },
       'must provide a default alias for the key DB',
     ],
     [
-      { storage: { ...postgres, db_url: '' } },
+      { queue, storage: { ...postgres, default_alias: 'ts3' } },
+      'no passphrase for the key alias "ts3": set the environment variable NOTARY_SIGNER_TS3',
+    ],
+    [
+      { queue, storage: { ...postgres, db_url: '' } },
       'must provide a non-empty database source for postgres',
     ],
-    [{ storage: postgres, queue: { port: 'x' } }, 'queue.port'],
-    [{ storage: postgres, queue: { port: 65536 } }, 'queue.port'],
-    [{ storage: postgres, concurrency: 0 }, 'concurrency'],
-    [{ storage: postgres, logging: { level: 'loud' } }, 'logging.level'],
+    [{ queue, storage: postgres, concurrency: 0 }, 'concurrency must be at least 1'],
+    [{ logging: { level: 'loud' } }, 'not a valid logrus Level: "loud"'],
+    [{ reporting: { bugsnag: { endpoint: 'x' } } }, 'must provide an API key for bugsnag'],
   ])('refuses %j', (settings, message) => {
     expect(() => read(settings)).toThrow(ConfigError);
     expect(() => read(settings)).toThrow(message);
+  });
+
+  test('names a map that a variable tries to replace', () => {
+    expect(() => read({ queue }, { NOTARY_SIGNER_STORAGE: 'memory' })).toThrow(
+      'NOTARY_SIGNER_STORAGE cannot replace it',
+    );
   });
 });

@@ -11,6 +11,7 @@ import {
   readConfig,
   readJobKeys,
   readServerPair,
+  reasonOf,
   redisShape,
   resolveBeside,
   text,
@@ -24,6 +25,7 @@ import {
 } from '@scrivener/runtime';
 import { parseJobKeys, type JobKeys } from '@scrivener/signing';
 import { z } from 'zod';
+import { createSealer } from './seal.ts';
 
 /**
  * The worker's settings. Names that the old Signer had mean what they meant (SIGNER §3.2); `queue`,
@@ -198,11 +200,21 @@ function parseStorage(storage: Settings['storage'], environment: Environment): C
       if (defaultAlias === '') {
         throw new ConfigError('must provide a default alias for the key DB');
       }
+      requirePassphrase(environment, defaultAlias);
       return { backend, databaseUrl, defaultAlias };
     }
     default:
       throw new ConfigError(
         `${backend} is not an allowed backend, must be one of: postgres, memory`,
       );
+  }
+}
+
+/** Without it no key could be made, and the old Signer noticed that too late (SIGNER §2.4). */
+function requirePassphrase(environment: Environment, defaultAlias: string): void {
+  try {
+    createSealer(environment, defaultAlias);
+  } catch (error) {
+    throw new ConfigError(reasonOf(error), { cause: error });
   }
 }

@@ -25,6 +25,7 @@ export {
   readClientTls,
   readServerPair,
   readText,
+  reasonOf,
   type Beside,
   type ClientTls,
   type TlsFiles,
