@@ -2,10 +2,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CA_FILE, FIXTURES } from '../fixtures/certificates.ts';
-import { unpackDebianPackages } from '../scripts/debian.ts';
 import { ROOT } from '../scripts/places.ts';
-import { findOnPath, freePort, startServer, stopProcess } from '../scripts/processes.ts';
-import { SetUpError } from '../scripts/set-up-error.ts';
+import { freePort, startServer, stopProcess } from '../scripts/processes.ts';
+import { findDebianProgram } from './debian-program.ts';
 import { exchange } from './tuf-http.ts';
 
 /** A real proxy in front of a cluster, over TLS on both sides, as docs/examples configures it. */
@@ -21,7 +20,11 @@ const KEY = join(FIXTURES, 'notary-server.key');
 
 /** A proxy that caches: docs/examples/nginx.conf. */
 export async function startCachingProxy(backends: readonly string[]): Promise<Proxy> {
-  const { command, env } = await findProgram({ name: 'nginx', packages: ['nginx'] });
+  const { command, env } = await findDebianProgram({
+    name: 'nginx',
+    folder: 'sbin',
+    packages: ['nginx'],
+  });
   const directory = mkdtempSync(join(tmpdir(), 'nginx-'));
   const port = await freePort();
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
@@ -58,8 +61,9 @@ export async function startCachingProxy(backends: readonly string[]): Promise<Pr
 
 /** A proxy that sends every request to another server, and none to one that is dead: docs/examples/haproxy.cfg. */
 export async function startLoadBalancer(backends: readonly string[]): Promise<Proxy> {
-  const { command, env } = await findProgram({
+  const { command, env } = await findDebianProgram({
     name: 'haproxy',
+    folder: 'sbin',
     packages: ['haproxy', 'libopentracing1'],
   });
   const directory = mkdtempSync(join(tmpdir(), 'haproxy-'));
@@ -85,35 +89,6 @@ export async function startLoadBalancer(backends: readonly string[]): Promise<Pr
     port,
     stopSignal: 'SIGUSR1',
   });
-}
-
-interface Program {
-  readonly command: string;
-  readonly env: NodeJS.ProcessEnv;
-}
-
-/** The installed one, else Debian's, unpacked below `.cache`. Throws `SetUpError`. */
-async function findProgram(debian: {
-  readonly name: string;
-  readonly packages: readonly string[];
-}): Promise<Program> {
-  const { name, packages } = debian;
-  const installed = findOnPath(name) ?? findOnPath(name, '/usr/sbin');
-  if (installed !== undefined) return { command: installed, env: process.env };
-  try {
-    const unpacked = await unpackDebianPackages({ name, packages, librariesOf: name });
-    const processor = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
-    const libraries = join(unpacked, 'usr', 'lib', `${processor}-linux-gnu`);
-    return {
-      command: join(unpacked, 'usr', 'sbin', name),
-      env: { ...process.env, LD_LIBRARY_PATH: libraries },
-    };
-  } catch (error) {
-    if (!(error instanceof SetUpError)) throw error;
-    throw new SetUpError(`${name} is not installed, and ${error.message}: install it`, {
-      cause: error,
-    });
-  }
 }
 
 /** An example's text with other names in it. Throws where the example does not have them. */
