@@ -4,10 +4,12 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
 import { pageOf } from '../changefeed.ts';
 import { ReadModelError } from '../errors.ts';
+import { gunDigest } from '../gun-digest.ts';
 import { positionWaiters } from '../position-waiters.ts';
 import type { Change, ProjectedBatch, PublishedFile, ReadModel } from '../read-model.ts';
-import { bytea, gunDigest } from './digests.ts';
+import { bytea } from './digests.ts';
 import { ChangefeedEntry } from './entities.ts';
+import { postgresExpiries } from './expiries.ts';
 import { CHANNEL, PROJECTION, projectBatch } from './project.ts';
 import { replay } from './replay.ts';
 
@@ -40,6 +42,7 @@ export async function postgresReadModel(
     ensureDatabase: false, // that would connect at once
     pool: { max: poolSize, idleTimeoutMillis: IDLE },
     driverOptions: {
+      connectionString: url, // MikroORM takes from it all but what it says about TLS
       application_name: 'scrivener read model',
       connectionTimeoutMillis: timeoutMs,
       query_timeout: timeoutMs,
@@ -99,6 +102,8 @@ export async function postgresReadModel(
       const changes = rows.map(change);
       return from === 'oldest' ? changes : changes.toReversed();
     },
+
+    expiries: postgresExpiries(pool),
 
     async project() {
       const outcome = await projectBatch(pool);
