@@ -10,7 +10,6 @@ describe('readProjectorConfig', () => {
       logLevel: 'error',
       metricsAddress: undefined,
       production: false,
-      debug: false,
     });
   });
 

@@ -13,7 +13,8 @@ import { z } from 'zod';
 
 /**
  * The projector shares the server's settings and variables (`NOTARY_SERVER_STORAGE_DB_URL`), for it
- * works on the server's database; what concerns others in that file is ignored.
+ * works on the server's database; what concerns others in that file is ignored, `debug` among it: both
+ * may run on one machine, which has one port for that.
  */
 export const projectorSettings = z.object({
   storage: z
@@ -31,7 +32,6 @@ export const projectorSettings = z.object({
     'where to serve `/metrics` and health over plain HTTP: `127.0.0.1:9102`; nowhere without it',
   ),
   production: flag().describe('refuse to start with passwords that are meant for development'),
-  debug: flag().describe('the debug listener on localhost:8080, as by `-debug`'),
 });
 
 export const PROJECTOR_PREFIX = 'NOTARY_SERVER';
@@ -41,7 +41,6 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly metricsAddress: ListenAddress | undefined;
   readonly production: boolean;
-  readonly debug: boolean;
 }
 
 /** Throws `ConfigError`. */
@@ -63,6 +62,5 @@ export function readProjectorConfig(
     logLevel: level,
     metricsAddress: parseMetricsAddress(section('metrics_addr')),
     production: section('production'),
-    debug: section('debug'),
   };
 }

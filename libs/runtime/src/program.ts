@@ -13,7 +13,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** What every program reads from its settings. */
 interface StartSettings {
   readonly logLevel: LogLevel;
-  readonly debug: boolean;
+  readonly debug?: boolean;
   /** What the operator should hear though it starts. */
   readonly warnings?: readonly string[];
 }
@@ -94,7 +94,7 @@ async function startProgram<Config extends StartSettings>(
   for (const warning of config.warnings ?? []) logger.warn(warning);
   changeLevelOnSignal(logger);
   const debug = createDebugServer();
-  if (line.debug || config.debug) await debug.listen();
+  if (line.debug || config.debug === true) await debug.listen();
   await program.start(config, { logger, debug });
 }
 
