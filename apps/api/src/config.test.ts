@@ -179,6 +179,99 @@ const REMOTE = { type: 'remote', hostname: 'signer', port: 7899, key_algorithm: 
 const TOKENS = { realm: 'r', issuer: 'i', service: 's', rootcertbundle: 'none.crt' };
 const certificate = (files: object) => ({ server: { http_addr: ':1', ...files } });
 
+/** Files as installations of the old server have them, and what comes of them. */
+describe('an old file', () => {
+  const tls = {
+    http_addr: ':4443',
+    tls_key_file: './notary-server.key',
+    tls_cert_file: './notary-server.crt',
+  };
+  const signer = {
+    type: 'remote',
+    hostname: 'notarysigner',
+    port: '7899',
+    tls_ca_file: './root-ca.crt',
+    key_algorithm: 'ecdsa',
+    tls_client_cert: './notary-server.crt',
+    tls_client_key: './notary-server.key',
+  };
+
+  test('on PostgreSQL with a signer loads as it is', () => {
+    const old = {
+      server: tls,
+      trust_service: signer,
+      logging: { level: 'debug' },
+      storage: {
+        backend: 'postgres',
+        db_url: `postgres://server@postgresql:5432/notaryserver?sslmode=verify-ca&sslrootcert=${folder}/root-ca.crt`,
+      },
+      reporting: { bugsnag: { api_key: 'x', release_stage: 'production' } },
+      caching: { max_age: { current_metadata: 300, consistent_metadata: '31536000' } },
+      repositories: { gun_prefixes: ['docker.io/', 'my-own-registry.com/'] },
+    };
+
+    expect(read(old)).toMatchObject({
+      trustService: { type: 'remote', hostname: 'notarysigner', port: 7899 },
+      storage: { backend: 'postgres', databaseUrl: expect.stringContaining('sslmode=verify-full') },
+      tls: { cert: expect.any(String) },
+      caching: { current: 300, consistent: 31_536_000 },
+      gunPrefixes: ['docker.io/', 'my-own-registry.com/'],
+      logLevel: 'debug',
+    });
+  });
+
+  test('that tries things out in memory loads as it is', () => {
+    const old = {
+      server: tls,
+      trust_service: {
+        type: 'local',
+        hostname: '',
+        port: '',
+        key_algorithm: 'ed25519',
+        tls_ca_file: '',
+      },
+      logging: { level: 'debug' },
+      storage: { backend: 'memory' },
+    };
+
+    expect(read(old)).toMatchObject({
+      trustService: { type: 'local' },
+      storage: { backend: 'memory' },
+    });
+  });
+
+  test('of a registry with tokens loads as it is', () => {
+    const options = { realm: 'https://x/token', issuer: 'x', service: 'y' };
+    const bundle = join(folder, 'root-ca.crt');
+    const old = {
+      server: { http_addr: ':4443' },
+      trust_service: signer,
+      storage: {
+        backend: 'postgres',
+        db_url: 'host=db port=5432 user=server dbname=notary sslmode=disable',
+      },
+      auth: { type: 'token', options: { ...options, rootcertbundle: bundle } },
+    };
+
+    expect(read(old)).toMatchObject({
+      auth: { ...options, rootCertBundle: [expect.anything()] },
+      storage: { databaseUrl: 'postgres://server@db:5432/notary?sslmode=disable' },
+    });
+  });
+
+  test.each([
+    ['mysql', 'server@tcp(mysqlserver:3306)/notaryserver?parseTime=True'],
+    ['rethinkdb', 'rdb-proxy.rdb:28015'],
+    ['sqlite3', '/var/lib/notary.db'],
+  ])('on %s says in one line what to change', (backend, db_url) => {
+    const storage = { backend, db_url, tls_ca_file: './ca.pem', username: 'server' };
+
+    expect(() => read({ server: tls, trust_service: signer, storage })).toThrow(
+      /^\w+ is not a supported storage backend, use "postgres".*$/,
+    );
+  });
+});
+
 describe('a refusal', () => {
   test.each<[object, string]>([
     [{ logging: { level: 'loud' } }, 'not a valid logrus Level: "loud"'],

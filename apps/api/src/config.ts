@@ -105,7 +105,7 @@ export const serverSettings = z.object({
       backend: text().describe('`postgres`, or `memory`: gone when the process ends'),
       db_url: text().meta({
         description:
-          'URL of the server’s database, with TLS by `sslmode`, `sslrootcert`, `sslcert`, `sslkey`',
+          'URL of the server’s database, `postgres://…`, or `host=… user=…`; TLS by `sslmode` (`require` and `verify-ca` are taken for `verify-full`), `sslrootcert`, `sslcert`, `sslkey`',
         url: true,
       }),
     })

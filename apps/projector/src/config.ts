@@ -22,7 +22,7 @@ export const projectorSettings = z.object({
       backend: text('postgres').describe('`postgres`'),
       db_url: text().meta({
         description:
-          'URL of the server’s database, with TLS by `sslmode`, `sslrootcert`, `sslcert`, `sslkey`',
+          'URL of the server’s database, `postgres://…`, or `host=… user=…`; TLS by `sslmode` (`require` and `verify-ca` are taken for `verify-full`), `sslrootcert`, `sslcert`, `sslkey`',
         url: true,
       }),
     })

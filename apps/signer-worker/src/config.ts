@@ -57,7 +57,7 @@ export const signerSettings = z.object({
       backend: text().describe('`postgres`, or `memory`: keys are gone when the process ends'),
       db_url: text().meta({
         description:
-          'URL of the signer’s own database, with TLS by `sslmode`, `sslrootcert`, `sslcert`, `sslkey`',
+          'URL of the signer’s own database, `postgres://…`, or `host=… user=…`; TLS by `sslmode` (`require` and `verify-ca` are taken for `verify-full`), `sslrootcert`, `sslcert`, `sslkey`',
         url: true,
       }),
       default_alias: text().describe(

@@ -22,6 +22,13 @@ describe('parseDatabaseUrl', () => {
     expect(parseDatabaseUrl(list)).toBe(url);
   });
 
+  test.each(['require', 'prefer', 'verify-ca'])('takes sslmode %s for verify-full', (mode) => {
+    expect(parseDatabaseUrl(`postgres://a@db/x?sslmode=${mode}&y=1`)).toBe(
+      'postgres://a@db/x?sslmode=verify-full&y=1',
+    );
+    expect(parseDatabaseUrl(`host=db sslmode=${mode}`)).toMatch(/sslmode=verify-full$/);
+  });
+
   test.each([
     ['', 'must provide a non-empty database source for postgres'],
     [

@@ -8,13 +8,15 @@ export const USE_INSTEAD = ', use "postgres", or "memory" to try things out';
 /**
  * The URL of a database of PostgreSQL, from one or from the other form that libpq has for it
  * (`host=db user=server …`). The files that it names for TLS are looked at now, because the driver
- * would come upon them only when it connects. Throws `ConfigError`.
+ * would come upon them only when it connects. TLS that was asked for verifies the server and its name.
+ * Throws `ConfigError`.
  */
 export function parseDatabaseUrl(given: string): string {
   if (given === '') {
     throw new ConfigError('must provide a non-empty database source for postgres');
   }
-  const url = /^postgres(?:ql)?:\/\//.test(given) ? given : urlOfPairs(given);
+  const written = /^postgres(?:ql)?:\/\//.test(given) ? given : urlOfPairs(given);
+  const url = written.replace(HALF_VERIFIED, '$1verify-full');
   try {
     parse(url);
   } catch (error) {
@@ -23,6 +25,12 @@ export function parseDatabaseUrl(given: string): string {
   }
   return url;
 }
+
+/**
+ * The driver takes these for `verify-full`, and says at length that it will not do so for ever; other
+ * versions might verify less.
+ */
+const HALF_VERIFIED = /([?&]sslmode=)(?:prefer|require|verify-ca)(?=&|$)/;
 
 /** What the pairs are called that have a place of their own in a URL. */
 const PLACED = new Set(['host', 'port', 'user', 'password', 'dbname']);
