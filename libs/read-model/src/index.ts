@@ -1,5 +1,17 @@
 export { ReadModelError, type ReadModelErrorCode } from './errors.ts';
 export type {
+  Alarm,
+  ClaimQuery,
+  Due,
+  Expiries,
+  ExpiriesQuery,
+  Expiry,
+  ExpiryPlace,
+  ExpirySummary,
+  Maker,
+  RenewalPolicy,
+} from './expiries.ts';
+export type {
   Change,
   ChangesQuery,
   ProjectedBatch,

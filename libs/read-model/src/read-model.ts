@@ -1,5 +1,6 @@
 import type { RecordedEvent } from '@scrivener/events';
 import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
+import type { Expiries } from './expiries.ts';
 
 /** One stored version of a role, as GETs serve it. */
 export interface PublishedFile {
@@ -60,6 +61,9 @@ export interface ReadModel {
   byChecksum(gun: Gun, role: RoleName, sha256: Sha256): Promise<PublishedFile | undefined>;
   /** Oldest first. */
   changes(query: ChangesQuery): Promise<readonly Change[]>;
+
+  /** When what is current expires. */
+  readonly expiries: Expiries;
 
   /**
    * Projects the next events of the log: their rows and the checkpoint in one transaction, so that

@@ -16,6 +16,7 @@ export {
   type ServerKeyAlgorithm,
 } from './key.ts';
 export { sha256Of, type Metafile, type Sha256, type UploadedFile } from './metafile.ts';
+export { SERVER_ROLE_LIFETIME } from './next-roles.ts';
 export { expiryOf, isExpired, planRenewal, serverKeyOf, type Renewal } from './plan-renewal.ts';
 export {
   parseRoleName,

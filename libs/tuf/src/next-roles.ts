@@ -11,7 +11,10 @@ import { readStoredSnapshot, renderSnapshot } from './snapshot.ts';
 import { addDays, renderTime } from './times.ts';
 
 /** Lifetimes of what the server makes, in days (WIRE §8.1). */
-const LIFETIME: Readonly<Record<ServerRole, number>> = { timestamp: 14, snapshot: 3 * 365 };
+export const SERVER_ROLE_LIFETIME: Readonly<Record<ServerRole, number>> = {
+  timestamp: 14,
+  snapshot: 3 * 365,
+};
 
 /** Who signs the next version, and when it is made. */
 export interface Occasion {
@@ -77,7 +80,7 @@ function nextVersion(previous: Metafile | undefined): bigint {
 }
 
 function expiry(role: ServerRole, now: Date): string {
-  return renderTime(addDays(now, LIFETIME[role]));
+  return renderTime(addDays(now, SERVER_ROLE_LIFETIME[role]));
 }
 
 /** Canonical JSON has control characters raw, and then no file can hold it. */

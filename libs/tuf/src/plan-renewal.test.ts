@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { keyId } from './key.ts';
 import { isExpired, planRenewal, serverKeyOf } from './plan-renewal.ts';
 import type { Publisher } from './testing/publisher.ts';
+import type { ServerRole } from './role.ts';
 import { Repository } from './testing/repository.ts';
 import { gun, now, ownerOf, signedPartOf, signedText } from './testing/scenario.ts';
 
@@ -109,12 +110,21 @@ describe('what has expired is renewed (WIRE §8.4)', () => {
     expect(repository.versions()).toMatchObject({ snapshot: 1, timestamp: 2 });
   });
 
-  test('ahead of its expiry, when the caller says how far', () => {
+  test('ahead of its expiry, when the caller says so', () => {
     repository.publish(owner.root(), owner.targets());
     const { current, serverKeys } = repository;
-    const request = planRenewal({ gun, current, serverKeys, now, dueBy: later });
+    const renewal = (...due: ServerRole[]) =>
+      planRenewal({ gun, current, serverKeys, now, due: new Set(due) });
 
-    expect(request?.timestamp).toMatchObject({ version: 2n, expires: '2026-06-15T12:00:00.25Z' });
+    expect(renewal()).toBeUndefined();
+    expect(renewal('timestamp')).toMatchObject({
+      timestamp: { version: 2n, expires: '2026-06-15T12:00:00.25Z' },
+    });
+    expect(renewal('timestamp')?.snapshot).toBeUndefined();
+    expect(renewal('snapshot')).toMatchObject({
+      snapshot: { version: 2n },
+      timestamp: { version: 2n },
+    });
   });
 });
 

@@ -15,13 +15,13 @@ export interface Renewal {
   readonly current: ReadonlyMap<RoleName, Metafile>;
   readonly serverKeys: ReadonlySet<KeyId>;
   readonly now: Date;
-  /** What will have expired by then is renewed; `now` where absent. */
-  readonly dueBy?: Date;
+  /** Renewed as well, though they have not expired. */
+  readonly due?: ReadonlySet<ServerRole>;
 }
 
 /**
- * What to sign because a server-made file has expired (WIRE §8.4.3 and 4); undefined where nothing
- * has, or where the server does not hold the keys: then what is there is served as it is.
+ * What to sign because a server-made file has expired (WIRE §8.4.3 and 4) or is due; undefined where
+ * nothing is, or where the server does not hold the keys: then what is there is served as it is.
  */
 export function planRenewal(renewal: Renewal): SigningRequest | undefined {
   try {
@@ -34,7 +34,7 @@ export function planRenewal(renewal: Renewal): SigningRequest | undefined {
 }
 
 function planWhatIsDue(renewal: Renewal): SigningRequest | undefined {
-  const { gun, current, serverKeys, now, dueBy = now } = renewal;
+  const { gun, current, serverKeys, now, due = new Set() } = renewal;
   const root = current.get('root');
   const oldSnapshot = current.get('snapshot');
   const oldTimestamp = current.get('timestamp');
@@ -45,11 +45,12 @@ function planWhatIsDue(renewal: Renewal): SigningRequest | undefined {
   const timestamp = nextTimestamp(oldTimestamp, occasion);
   if (timestamp === undefined) return undefined;
 
-  const snapshot = isExpired(oldSnapshot, dueBy)
+  const isDue = (role: ServerRole, file: Metafile) => due.has(role) || isExpired(file, now);
+  const snapshot = isDue('snapshot', oldSnapshot)
     ? nextSnapshot(oldSnapshot, [root], occasion)
     : undefined;
   if (snapshot !== undefined) return { gun, snapshot, timestamp };
-  return isExpired(oldTimestamp, dueBy)
+  return isDue('timestamp', oldTimestamp)
     ? { gun, timestamp: { ...timestamp, snapshot: oldSnapshot } }
     : undefined;
 }

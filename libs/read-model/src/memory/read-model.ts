@@ -2,6 +2,7 @@ import type { EventStore, RecordedEvent } from '@scrivener/events';
 import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
 import { changeRows, pageOf } from '../changefeed.ts';
 import { metafileChanges, type MetafileRow } from '../metafiles.ts';
+import { memoryExpiries, projectedExpiries, type ProjectedExpiries } from './expiries.ts';
 import { positionWaiters } from '../position-waiters.ts';
 import type { Change, PublishedFile, ReadModel } from '../read-model.ts';
 
@@ -20,9 +21,12 @@ interface Projected {
   position: number;
   readonly files: Map<Gun, Map<RoleName, RoleFiles>>;
   readonly changes: Change[];
+  readonly expiries: ProjectedExpiries;
 }
 
-const nothing = (): Projected => ({ position: 0, files: new Map(), changes: [] });
+const nothing = (): Projected => {
+  return { position: 0, files: new Map(), changes: [], expiries: projectedExpiries() };
+};
 
 /** A read model that lasts as long as its process. The bytes come from `events`. */
 export function memoryReadModel(events: EventStore): ReadModel {
@@ -68,6 +72,8 @@ export function memoryReadModel(events: EventStore): ReadModel {
         ? between.slice(0, limit)
         : between.slice(Math.max(0, between.length - limit));
     },
+
+    expiries: memoryExpiries(() => projected.expiries),
 
     project: async () => (working.size > 0 ? 'busy' : alone(projectBatch)),
 
@@ -115,6 +121,7 @@ function apply(projected: Projected, batch: readonly RecordedEvent[]): void {
     const change = { id, createdAt: new Date(createdAt), gun, version, sha256, category };
     projected.changes.push(change);
   }
+  projected.expiries.apply(batch);
   projected.position = batch.at(-1)?.position ?? projected.position;
 }
 

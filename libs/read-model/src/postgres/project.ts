@@ -3,9 +3,11 @@ import { eventColumns, recordedEvent, type EventRow } from '@scrivener/events/po
 import type { ClientBase, Pool } from 'pg';
 import { changeRows } from '../changefeed.ts';
 import { ReadModelError } from '../errors.ts';
+import { expiryChanges } from '../expiries.ts';
+import { gunDigest } from '../gun-digest.ts';
 import { metafileChanges } from '../metafiles.ts';
 import type { ProjectedBatch } from '../read-model.ts';
-import { bytea, gunDigest } from './digests.ts';
+import { bytea } from './digests.ts';
 
 /** Events per batch. */
 const BATCH = 500;
@@ -80,6 +82,7 @@ async function writeBatch(
 ): Promise<boolean> {
   const { removed, added } = metafileChanges(events);
   const changes = changeRows(events);
+  const { current } = expiryChanges(events); // of the same repositories as `removed`
   const { rows } = await connection.query({
     name: 'write batch',
     text: WRITE,
@@ -100,6 +103,14 @@ async function writeBatch(
       changes.map(({ sha256 }) => (sha256 === '' ? null : bytea(sha256))),
       changes.map(({ category }) => category),
       changes.map(({ position }) => position),
+      current.map(({ gun }) => gun),
+      current.map(({ gun }) => gunDigest(gun)),
+      current.map(({ role }) => role),
+      current.map(({ subject }) => subject),
+      current.map(({ version }) => version.toString()),
+      current.map(({ madeBy }) => madeBy),
+      current.map(({ publishedAt }) => publishedAt),
+      current.map(({ expiresAt }) => expiresAt),
     ],
   });
   return rows.length === 1;
@@ -146,5 +157,23 @@ const WRITE = `
       $16::bigint[]
     ) with ordinality
       as row (created_at, gun, gun_sha256, version, sha256, category, position, nth)
+  ),
+  ended as (
+    delete from expiries using leader where gun_sha256 = any($3::bytea[]) returning 1
+  ),
+  emptied as (
+    select count(*) from ended
+  ),
+  expiring as (
+    insert into expiries
+      (gun, gun_sha256, role, subject, version, made_by, published_at, expires_at)
+    select row.* from leader, emptied, unnest(
+      $17::text[], $18::bytea[], $19::text[], $20::text[], $21::bigint[], $22::text[],
+      $23::timestamptz[], $24::timestamptz[]
+    ) as row
+    on conflict (gun_sha256, role, subject) do update
+      set version = excluded.version, made_by = excluded.made_by,
+        published_at = excluded.published_at, expires_at = excluded.expires_at
+      where expiries.version <= excluded.version
   )
   select position, pg_notify('${CHANNEL}', position::text) from moved`;

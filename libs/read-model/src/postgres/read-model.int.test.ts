@@ -4,6 +4,7 @@ import { testDatabase, type TestDatabase } from '@scrivener/events/postgres/test
 import { gunOf, storyteller } from '@scrivener/events/testing';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { expiriesContract } from '../expiries.contract.ts';
 import { readModelContract } from '../read-model.contract.ts';
 import type { ReadModel } from '../read-model.ts';
 import { fileWhere, postgresReadModel } from './read-model.ts';
@@ -13,6 +14,7 @@ const dump = async (database: TestDatabase) => ({
   projections: await database.query('select name, position from projections'),
   metafiles: await database.query('select m::text from metafiles m order by m'),
   changefeed: await database.query('select c::text from changefeed c order by id'),
+  expiries: await database.query('select e::text from expiries e order by e'),
 });
 
 describe('the read model in Postgres', () => {
@@ -27,15 +29,19 @@ describe('the read model in Postgres', () => {
     await log.close();
     await shared.drop();
   });
-  readModelContract(async () => ({
+  const make = async () => ({
     events: log,
     open: () => postgresReadModel(shared.url, { poolSize: 4 }),
     async remove() {
-      await shared.query('truncate events, files, metafiles, changefeed');
+      await shared.query(
+        'truncate events, files, metafiles, changefeed, expiries, renewal_claims, expiry_alarms',
+      );
       await shared.query('update log_head set position = 0');
       await shared.query('update projections set position = 0');
     },
-  }));
+  });
+  readModelContract(make);
+  describe('expiries', () => expiriesContract(make));
 
   describe('as tables', () => {
     let database: TestDatabase;
@@ -82,6 +88,7 @@ describe('the read model in Postgres', () => {
       expect(await dump(database)).toEqual(live);
       expect(live.metafiles.length).toBeGreaterThan(20);
       expect(live.changefeed.length).toBeGreaterThan(40);
+      expect(live.expiries.length).toBeGreaterThan(10);
     });
 
     test('tells once of each event that it has projected, in whatever process that was', async () => {

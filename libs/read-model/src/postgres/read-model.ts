@@ -24,6 +24,8 @@ export interface PostgresOptions {
   readonly poolSize?: number;
   /** How long a statement may take, in milliseconds; 10 s where absent. */
   readonly timeoutMs?: number;
+  /** Handed the pool of connections, whose figures somebody wants to see. */
+  readonly onPool?: (pool: Pick<Pool, 'totalCount' | 'idleCount' | 'waitingCount'>) => void;
   /** Told of each batch that this process has projected; not of a replay. */
   readonly onProjected?: (batch: ProjectedBatch) => void;
 }
@@ -34,7 +36,7 @@ export interface PostgresOptions {
  */
 export async function postgresReadModel(
   url: string,
-  { poolSize = 10, timeoutMs = 10_000, onProjected = () => {} }: PostgresOptions = {},
+  { poolSize = 10, timeoutMs = 10_000, onPool, onProjected = () => {} }: PostgresOptions = {},
 ): Promise<ReadModel> {
   const orm = await MikroORM.init({
     clientUrl: url,
@@ -50,6 +52,7 @@ export async function postgresReadModel(
     },
   });
   const pool = await orm.em.getDriver().getConnection().getNativeClient();
+  onPool?.(pool);
   const waiters = positionWaiters();
   const listener = await listen(url, CHANNEL, {
     onMessage: (payload) => waiters.reached(Number(payload)),

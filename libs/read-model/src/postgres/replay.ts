@@ -17,6 +17,7 @@ export async function replay(url: string): Promise<number> {
     await client.query(`select from projections where name = '${PROJECTION}' for update`);
     await client.query('delete from metafiles');
     await client.query('delete from changefeed');
+    await client.query('delete from expiries');
     await client.query(`update projections set position = 0 where name = '${PROJECTION}'`);
     let checkpoint = 0;
     for (;;) {
