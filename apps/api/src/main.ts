@@ -9,6 +9,7 @@ import {
   ConfigError,
   drainOnSignal,
   runProgram,
+  showPool,
   type Context,
   type Logger,
 } from '@scrivener/runtime';
@@ -45,11 +46,12 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
   const stopProjecting = new AbortController();
   const { events, readModel, projecting } = await openStorage(
     config,
-    logger,
+    { logger, debug },
     stopProjecting.signal,
   );
   const { health, ready, drain } = createHealth(readModel, check);
   debug.checkHealth(health);
+  if (queue !== undefined) debug.show('queue', () => queue.depth());
   const register = createRegistry();
   const app = createApp({
     ...createUseCases({
@@ -105,7 +107,7 @@ interface Storage {
 
 async function openStorage(
   { storage }: Config,
-  logger: Logger,
+  { logger, debug }: Context,
   signal: AbortSignal,
 ): Promise<Storage> {
   switch (storage.backend) {
@@ -123,8 +125,11 @@ async function openStorage(
     case 'postgres': {
       logger.info('Using postgres backend');
       const [events, readModel] = await Promise.all([
-        postgresEventStore(storage.databaseUrl),
-        postgresReadModel(storage.databaseUrl, { onProjected: traceProjected }),
+        postgresEventStore(storage.databaseUrl, { onPool: showPool(debug, 'log pool') }),
+        postgresReadModel(storage.databaseUrl, {
+          onProjected: traceProjected,
+          onPool: showPool(debug, 'read model pool'),
+        }),
       ]);
       return { events, readModel };
     }

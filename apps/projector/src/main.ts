@@ -1,7 +1,13 @@
 import { postgresEventStore } from '@scrivener/events/postgres';
 import { runProjection } from '@scrivener/read-model';
 import { postgresReadModel } from '@scrivener/read-model/postgres';
-import { drainOnSignal, runProgram, waitForDatabase, type Context } from '@scrivener/runtime';
+import {
+  drainOnSignal,
+  runProgram,
+  waitForDatabase,
+  type Context,
+  showPool,
+} from '@scrivener/runtime';
 import { serveMonitor } from '@scrivener/runtime/monitoring';
 import { PROJECTOR_PREFIX, projectorSettings, readProjectorConfig, type Config } from './config.ts';
 import { createMonitoring } from './monitoring.ts';
@@ -39,10 +45,14 @@ async function project(
       signal,
       onWaiting: (reason) => logger.warn(`waiting for the database: ${reason}`),
     });
-    const events = await postgresEventStore(databaseUrl, { poolSize: POOL_SIZE });
+    const events = await postgresEventStore(databaseUrl, {
+      poolSize: POOL_SIZE,
+      onPool: showPool(debug, 'log pool'),
+    });
     const readModel = await postgresReadModel(databaseUrl, {
       poolSize: POOL_SIZE,
       onProjected: (batch) => monitoring.projected(batch),
+      onPool: showPool(debug, 'read model pool'),
     });
     monitoring.watch(readModel);
     logger.info('projecting');

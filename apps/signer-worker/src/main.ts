@@ -42,6 +42,8 @@ async function startWorker(config: Config, { logger, debug }: Context): Promise<
     }),
   });
   debug.checkHealth(health);
+  if (keys instanceof PostgresKeyStore) debug.show('key pool', () => keys.poolCounts());
+  debug.show('queue', () => ({ connected: served?.isConnected() ?? false }));
   const monitor =
     config.metricsAddress &&
     (await serveMonitor(config.metricsAddress, { health, metrics: metrics.render }));

@@ -15,6 +15,23 @@ export interface Debug {
   checkHealth(check: () => Promise<Readonly<Record<string, string>>>): void;
 }
 
+/** What one wants to know of a pool of connections, under the names that pg has for it. */
+interface PoolCounts {
+  readonly totalCount: number;
+  readonly idleCount: number;
+  readonly waitingCount: number;
+}
+
+/** Shows a pool of connections, once there is one. */
+export function showPool(debug: Debug, name: string): (pool: PoolCounts) => void {
+  return (pool) => {
+    debug.show(name, () => {
+      const { totalCount: connections, idleCount: idle, waitingCount: waiting } = pool;
+      return { connections, idle, waiting };
+    });
+  };
+}
+
 export interface DebugServer extends Debug {
   /** Throws `ConfigError` where the port cannot be had. */
   listen(port?: number): Promise<number>;

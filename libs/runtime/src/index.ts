@@ -3,7 +3,7 @@ export { refuseWords, UsageError, type CommandLine } from './command-line.ts';
 export { readConfig, resolveBeside, type ConfigSource } from './config.ts';
 export { ConfigError } from './config-error.ts';
 export { waitForDatabase, type WaitOptions } from './database.ts';
-export type { Debug } from './debug-server.ts';
+export { showPool, type Debug } from './debug-server.ts';
 export { isDatabaseTrouble } from './database-trouble.ts';
 export { parseDatabaseUrl, USE_INSTEAD } from './database-url.ts';
 export { createLogger, logLevel, type Logger, type LogLevel } from './logger.ts';

@@ -169,6 +169,13 @@ export class PostgresKeyStore implements KeyStore {
     this.#cache.delete(keyid);
   }
 
+  /** How the pool of connections is doing. */
+  async poolCounts(): Promise<{ connections: number; idle: number; waiting: number }> {
+    const pool = await this.#orm.em.getDriver().getConnection().getNativeClient();
+    const { totalCount: connections, idleCount: idle, waitingCount: waiting } = pool;
+    return { connections, idle, waiting };
+  }
+
   async close(): Promise<void> {
     await this.#orm.close(true);
   }

@@ -19,6 +19,8 @@ export interface PostgresOptions {
   readonly poolSize?: number;
   /** How long a statement may take, in milliseconds; 10 s where absent. */
   readonly timeoutMs?: number;
+  /** Handed the pool of connections, whose figures somebody wants to see. */
+  readonly onPool?: (pool: Pick<Pool, 'totalCount' | 'idleCount' | 'waitingCount'>) => void;
 }
 
 /**
@@ -27,7 +29,7 @@ export interface PostgresOptions {
  */
 export async function postgresEventStore(
   url: string,
-  { poolSize = 10, timeoutMs = 10_000 }: PostgresOptions = {},
+  { poolSize = 10, timeoutMs = 10_000, onPool }: PostgresOptions = {},
 ): Promise<EventStore> {
   const orm = await MikroORM.init({
     clientUrl: url,
@@ -43,6 +45,7 @@ export async function postgresEventStore(
     },
   });
   const pool = await orm.em.getDriver().getConnection().getNativeClient();
+  onPool?.(pool);
   const listeners = new Set<Listener>();
   const select = async (statement: Statement) => {
     const { rows } = await pool.query<EventRow>(statement);

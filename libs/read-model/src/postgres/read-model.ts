@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { listen } from '@scrivener/events/postgres';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
+import type { Pool } from 'pg';
 import { pageOf } from '../changefeed.ts';
 import { ReadModelError } from '../errors.ts';
 import { gunDigest } from '../gun-digest.ts';
