@@ -190,6 +190,19 @@ describe.concurrent('a caching proxy', () => {
     expect(await upstream(pathOf(gun, '1.root.json'))).toHaveLength(4);
   });
 
+  test('lets nobody wait for others who ask for what cannot be kept', async () => {
+    const gun = `example.com/${crypto.randomUUID()}`;
+    const urls = [`${proxy.url}/v2/`, `${proxy.url}/v2/${gun}/_trust/tuf/timestamp.json`];
+    const started = Date.now();
+
+    const crowd = Array.from({ length: 20 }, () => urls.map((url) => exchange('GET', url))).flat();
+    const statuses = (await Promise.all(crowd)).map(({ status }) => status);
+
+    expect(new Set(statuses)).toEqual(new Set([200, 404]));
+    // One after the other, they take half a second each until nginx loses patience after five.
+    expect(Date.now() - started).toBeLessThan(4_500);
+  });
+
   test('passes on every path as it was written', async () => {
     const moved = await exchange('GET', `${proxy.url}/v2/a%2F%2Fb/_trust/tuf/root.json?x=1`);
     expect(moved).toMatchObject({
