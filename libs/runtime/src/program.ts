@@ -6,6 +6,8 @@ import { noConfigFile } from './config-file.ts';
 import { createDebugServer, type Debug } from './debug-server.ts';
 import { changeLevelOnSignal, createLogger, type Logger, type LogLevel } from './logger.ts';
 import { settingRows, settingsInEffect } from './settings-text.ts';
+import { traceSettings } from './telemetry-settings.ts';
+import { hasTraces } from './tracing.ts';
 import { describeVersion } from './version.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -92,10 +94,23 @@ async function startProgram<Config extends StartSettings>(
   logger.level = config.logLevel;
   if (line.bootstrap) throw new ConfigError('store does not support bootstrapping');
   for (const warning of config.warnings ?? []) logger.warn(warning);
+  if (wantsTraces() && !hasTraces()) logger.warn(NO_TRACES);
   changeLevelOnSignal(logger);
   const debug = createDebugServer();
   if (line.debug || config.debug === true) await debug.listen();
   await program.start(config, { logger, debug });
+}
+
+/** Those who ask for traces must not get none without a word. */
+const NO_TRACES =
+  'there will be no traces: start this program by node --import @scrivener/runtime/telemetry';
+
+function wantsTraces(): boolean {
+  try {
+    return traceSettings(process.env) !== undefined;
+  } catch {
+    return true; // in a way that would be refused
+  }
 }
 
 async function checkConfig<Config extends StartSettings>(

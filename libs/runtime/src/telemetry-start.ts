@@ -2,7 +2,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { context, diag, DiagLogLevel, propagation, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import { ExportResultCode, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { registerInstrumentations } from '@opentelemetry/instrumentation';
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http';
@@ -22,6 +22,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
   type Sampler,
+  type SpanExporter,
 } from '@opentelemetry/sdk-trace';
 import { register } from 'import-in-the-middle/register-hooks.mjs';
 import { isWatched } from './quiet-paths.ts';
@@ -33,13 +34,14 @@ const EXPORT_INTERVAL = 2_000;
 
 /** Everything that makes spans, and the way they leave. Comes before the modules that it watches. */
 export function startTraces({ exporter, sampler }: TraceSettings): void {
-  complainOnce();
+  listenToComplaints();
   const provider = new TracerProvider({
     resource: resource(),
     sampler: samplerFrom(sampler),
     spanProcessors: [
       new BatchSpanProcessor({
-        exporter: exporter === 'otlp' ? new OTLPTraceExporter() : new ConsoleSpanExporter(),
+        exporter:
+          exporter === 'otlp' ? telling(new OTLPTraceExporter()) : new ConsoleSpanExporter(),
         scheduledDelayMillis: EXPORT_INTERVAL,
       }),
     ],
@@ -112,19 +114,39 @@ function samplerFrom({ ratio, followsParent }: SamplerSettings): Sampler {
   return followsParent ? new ParentBasedSampler({ root }) : root;
 }
 
-const silent = () => {};
+/** Says once in each outage that the collector is away, and that it is back. */
+function telling(exporter: SpanExporter): SpanExporter {
+  let away = false;
+  return {
+    export: (spans, done) =>
+      exporter.export(spans, (result) => {
+        const failed = result.code === ExportResultCode.FAILED;
+        if (failed && !away) warn(`spans are lost: ${result.error?.message ?? 'nobody says why'}`);
+        if (!failed && away) warn('spans reach their collector again');
+        away = failed;
+        done(result);
+      }),
+    shutdown: () => exporter.shutdown(),
+  };
+}
 
-/** A collector that is away is worth one line, not one every few seconds. */
-function complainOnce(): void {
+/** What OpenTelemetry itself has to complain about, each thing once. */
+function listenToComplaints(): void {
   const told = new Set<string>();
-  const complain = (message: string) => {
-    if (told.has(message)) return;
+  const tell = (message: string) => {
+    if (!told.has(message)) warn(message);
     told.add(message);
-    const line = { level: 'warning', time: new Date().toISOString(), msg: `traces: ${message}` };
-    process.stderr.write(`${JSON.stringify(line)}\n`);
   };
   diag.setLogger(
-    { error: complain, warn: complain, info: silent, debug: silent, verbose: silent },
+    { error: tell, warn: tell, info: ignore, debug: ignore, verbose: ignore },
     { logLevel: DiagLogLevel.WARN },
   );
+}
+
+function ignore(): void {}
+
+/** The logger of the program comes later, and with it all that it loads. */
+function warn(message: string): void {
+  const line = { level: 'warning', msg: `traces: ${message}`, time: new Date().toISOString() };
+  process.stderr.write(`${JSON.stringify(line)}\n`);
 }

@@ -19,7 +19,7 @@ function readSettings(): TraceSettings | undefined {
     // The line that every program ends with that cannot use its configuration (WIRE §14.2).
     const msg = error instanceof Error ? error.message : String(error);
     process.stderr.write(
-      `${JSON.stringify({ level: 'fatal', time: new Date().toISOString(), msg })}\n`,
+      `${JSON.stringify({ level: 'fatal', msg, time: new Date().toISOString() })}\n`,
     );
     process.exit(1);
   }

@@ -95,11 +95,16 @@ export function inThisTrace<Work>(work: Work): Work {
 /** How long a process that ends waits for its last spans to leave, in milliseconds. */
 const FLUSH_LIMIT = 1_000;
 
-let flush: () => Promise<void> = async () => {};
+let flush: (() => Promise<void>) | undefined;
 
 /** For whoever starts the traces. */
 export function flushesWith(work: () => Promise<void>): void {
   flush = work;
+}
+
+/** Whether spans of this process go anywhere. */
+export function hasTraces(): boolean {
+  return flush !== undefined;
 }
 
 /** Sends what has not been sent yet; resolves within a second, whatever happens. */
@@ -108,7 +113,7 @@ export async function flushTraces(): Promise<void> {
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, FLUSH_LIMIT);
   });
-  await Promise.race([flush().catch(() => {}), late]);
+  await Promise.race([flush?.().catch(() => {}), late]);
   clearTimeout(timer);
 }
 
