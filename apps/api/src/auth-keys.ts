@@ -119,12 +119,13 @@ const jsonWebKey = z.discriminatedUnion('kty', [
   }),
 ]);
 
-/** Standard base64 with its padding. */
+/** Standard base64 with its padding, and any line ends. */
 function decodeBase64(text: string): Uint8Array {
-  if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) {
+  const bare = text.replaceAll(/[\r\n]/g, '');
+  if (bare.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(bare)) {
     throw new TokenError('INVALID_TOKEN', 'a certificate is not in base64');
   }
-  return Buffer.from(text, 'base64');
+  return Buffer.from(bare, 'base64');
 }
 
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';

@@ -10,6 +10,7 @@ import {
   criticalExtension,
   forgeToken,
   goodClaims,
+  inVersion1,
   ISSUER,
   SERVICE,
   signToken,
@@ -32,11 +33,14 @@ let expired: Identity;
 /** A CA that lets no other CA stand below itself. */
 let narrow: Identity;
 let stranger: Identity;
+/** A CA of the first version of X.509. */
+let old: Identity;
 let server: TestServer;
 
 beforeAll(async () => {
   ca = await certify({ name: 'CA', ca: true, ...current });
   narrow = await certify({ name: 'narrow CA', ca: true, pathLength: 0, ...current });
+  old = inVersion1(await certify({ name: 'old', ...current }));
   stranger = await certify({ name: 'CA', ca: true, ...current });
   expired = await certify({ name: 'expired', notBefore: days(-9), notAfter: days(-1), ca: true });
   own = {
@@ -45,7 +49,7 @@ beforeAll(async () => {
     'P-384': await certify({ name: 'P-384', key: 'P-384', ...current }),
     'P-521': await certify({ name: 'P-521', key: 'P-521', ...current }),
   };
-  const bundle = [ca, narrow, expired, ...Object.values(own)];
+  const bundle = [ca, narrow, expired, old, ...Object.values(own)];
   server = await startTestServer({
     deps: {
       authenticate: createAuthenticate({
@@ -120,6 +124,7 @@ describe('the form of a token', () => {
     ['a character of no alphabet', INVALID, part(2, (text) => `${text.slice(0, -1)}!`)],
     ['standard base64', INVALID, part(2, (text) => `++//${text.slice(4)}`)],
     ['too much padding', INVALID, part(2, (text) => `${text}====`)],
+    ['a tab', INVALID, part(2, (text) => `${text.slice(0, 9)}\t${text.slice(9)}`)],
     ['a length that no bytes have', INVALID, part(2, () => 'AAAAA')],
     [
       'another signature',
@@ -202,6 +207,7 @@ describe('the claims', () => {
     ['"exp":9223372036854775808', INVALID],
     ['"exp":99999999999999999999999999', INVALID],
     [`"exp":${at(300)},"nbf":-9223372036854775808`, ACCEPTED],
+    [`"exp":${at(300)},"x":[1.0,1e3,-0,1e999]`, ACCEPTED],
     [`"exp":0,"exp":${at(300)}`, ACCEPTED],
     [`"exp":${at(300)},"exp":0`, INVALID],
     [`"Exp":${at(300)}`, INVALID],
@@ -429,6 +435,20 @@ describe('x5c: a chain to the bundle', () => {
         return chained(await leaf(lower), lower, upper);
       },
     ],
+    [
+      'a leaf that names another issuer',
+      INVALID,
+      async () => chained(await leaf(ca, { issuerName: 'CN=nobody' })),
+    ],
+    ['a CA of the first version of X.509', ACCEPTED, async () => chained(await leaf(old))],
+    [
+      'an intermediate of the first version',
+      INVALID,
+      async () => {
+        const between = inVersion1(own['P-256']);
+        return chained(await leaf(between), between);
+      },
+    ],
     ['a leaf signed over SHA-1', INVALID, async () => chained(await leaf(ca, { hash: 'SHA-1' }))],
     [
       'a critical extension that nobody knows',
@@ -472,8 +492,7 @@ describe('x5c: a chain to the bundle', () => {
     ['an empty text', () => ['']],
     ['no base64', () => ['***']],
     ['base64url', () => [own['P-256'].certificate.raw.toString('base64url')]],
-    ['without padding', () => [unpadded(own['P-256'].x5c)]],
-    ['a line break', () => [`${own['P-256'].x5c.slice(0, 4)}\n${own['P-256'].x5c.slice(4)}`]],
+    ['blanks', () => [`    ${own['P-256'].x5c}`]],
     ['no certificate', () => [Buffer.from('no').toString('base64')]],
     ['half a certificate', () => [own['P-256'].x5c.slice(0, 200)]],
     ['a certificate and a byte more', () => [withByte(own['P-256'])]],
@@ -481,6 +500,15 @@ describe('x5c: a chain to the bundle', () => {
     ['a good leaf before one that cannot be read', () => [own['P-256'].x5c, 'AAAA']],
   ])('that is unreadable: %s', async (_, x5c) => {
     expect(await signedBy(own['P-256'], { x5c: x5c() })).toBe(INVALID);
+  });
+
+  test('in lines is good, without its padding it is not', async () => {
+    const signer = await withPadding();
+    const lines = signer.x5c.replaceAll(/.{64}/g, '$&\r\n');
+
+    expect(await signedBy(signer, { x5c: [signer.x5c] })).toBe(ACCEPTED);
+    expect(await signedBy(signer, { x5c: [lines] })).toBe(ACCEPTED);
+    expect(await signedBy(signer, { x5c: [signer.x5c.replace(/=+$/, '')] })).toBe(INVALID);
   });
 
   test.each([[], null])('%j counts as none', async (x5c) => {
@@ -500,8 +528,12 @@ describe('x5c: a chain to the bundle', () => {
   });
 });
 
-function unpadded(x5c: string): string {
-  return x5c.endsWith('=') ? x5c.replace(/=+$/, '') : x5c.slice(0, -1);
+/** The length of a certificate is not the same every time. */
+async function withPadding(): Promise<Identity> {
+  for (;;) {
+    const signer = await leaf(ca);
+    if (signer.x5c.endsWith('=')) return signer;
+  }
 }
 
 function withByte({ certificate }: Identity): string {
@@ -538,11 +570,14 @@ describe('jwk', () => {
   test('with x5c: the chain counts, and its leaf has the same key', async () => {
     const signer = await leaf(ca);
     const other = await leaf(ca);
+    const jwk = await exportJWK(signer.publicKey);
 
     expect(await withJwk(signer, { x5c: [signer.x5c] })).toBe(ACCEPTED);
     expect(await withJwk(signer, { x5c: [other.x5c] })).toBe(INVALID);
     expect(await withJwk(stranger, { x5c: [stranger.x5c] })).toBe(INVALID);
     expect(await withJwk(stranger, { x5c: [signer.x5c] })).toBe(INVALID);
+    expect(await signedBy(other, { jwk: { ...jwk, x5c: [other.x5c] } })).toBe(INVALID);
+    expect(await withJwk(own['P-256'], { x5c: 'a text counts as none' })).toBe(ACCEPTED);
     expect(await withJwk(own['P-256'], { x5c: [] })).toBe(INVALID);
     expect(await withJwk(own['P-256'], { x5c: [1] })).toBe(INVALID);
   });

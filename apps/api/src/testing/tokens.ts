@@ -1,6 +1,8 @@
 // oxlint-disable-next-line import/no-unassigned-import -- @peculiar/x509 needs it, and before it loads
 import 'reflect-metadata';
-import { KeyObject, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { KeyObject, randomBytes, sign, webcrypto, X509Certificate } from 'node:crypto';
+import { AsnConvert } from '@peculiar/asn1-schema';
+import { Certificate, Version } from '@peculiar/asn1-x509';
 import {
   BasicConstraintsExtension,
   cryptoProvider,
@@ -42,6 +44,8 @@ export interface CertificateWish {
   readonly key?: KeyKind;
   /** Itself where absent. */
   readonly issuer?: Identity;
+  /** Where it is not that of the issuer. */
+  readonly issuerName?: string;
   /** Basic constraints and key usage of a CA; `false` leaves them out. */
   readonly ca?: boolean;
   readonly pathLength?: number;
@@ -64,7 +68,7 @@ export async function certify(wish: CertificateWish): Promise<Identity> {
   const certificate = await X509CertificateGenerator.create({
     serialNumber: `40${randomBytes(8).toString('hex')}`,
     subject: `CN=${wish.name}`,
-    issuer: issuer?.certificate.subject ?? `CN=${wish.name}`,
+    issuer: wish.issuerName ?? issuer?.certificate.subject ?? `CN=${wish.name}`,
     notBefore: wish.notBefore ?? new Date(Date.now() - HOUR),
     notAfter: wish.notAfter ?? new Date(Date.now() + HOUR),
     publicKey: keys.publicKey,
@@ -97,6 +101,26 @@ export function criticalExtension(oid: string, derHex: string): Extension {
 
 export const ISSUER = 'the issuer';
 export const SERVICE = 'the service';
+
+/** The certificate in the first version, which had no extensions and so no word for a CA. */
+export function inVersion1(identity: Identity): Identity {
+  const { tbsCertificate, signatureAlgorithm } = AsnConvert.parse(
+    identity.certificate.raw,
+    Certificate,
+  );
+  tbsCertificate.version = Version.v1;
+  delete tbsCertificate.extensions;
+  const signature = sign('sha256', new Uint8Array(AsnConvert.serialize(tbsCertificate)), {
+    key: identity.privateKey,
+  });
+  const signed = new Certificate({
+    tbsCertificate,
+    signatureAlgorithm,
+    signatureValue: new Uint8Array(signature).buffer,
+  });
+  const der = Buffer.from(AsnConvert.serialize(signed));
+  return { ...identity, certificate: new X509Certificate(der), x5c: der.toString('base64') };
+}
 
 /** A claim that is `undefined` is left out. */
 export type Claims = Readonly<Record<string, unknown>>;
