@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { settingRows } from '@scrivener/runtime';
+import { FLAGS, settingRows } from '@scrivener/runtime';
 import { SERVER_PREFIX, serverSettings } from '../apps/api/src/config.ts';
 import { PROJECTOR_PREFIX, projectorSettings } from '../apps/projector/src/config.ts';
 import { SIGNER_PREFIX, signerSettings } from '../apps/signer-worker/src/config.ts';
@@ -12,9 +12,29 @@ export const SETTINGS_PAGE = join(ROOT, 'docs', 'settings.md');
 
 type Schema = Parameters<typeof settingRows>[0];
 
-const INTRODUCTION = `# Settings
+const INTRODUCTION = `# Command line and settings
 
 <!-- Made by \`npm run settings\` from the schemas in apps/*/src/config.ts: change those. -->
+
+## Command line
+
+\`notary-server\`, \`notary-signer\` and \`projector\` take these flags, with one dash or two, and \`-config=FILE\` as well as
+\`-config FILE\`:
+
+${flags()}
+
+A command line that makes no sense ends with exit 2; settings that cannot be used, with exit 1 and a line of log at level
+\`fatal\`. SIGTERM and SIGINT finish what is in hand, then exit 0. SIGUSR1 has the log say more, SIGUSR2 less, by one level.
+The log is on stderr. With \`-debug\`, and for somebody on the same machine only:
+
+\`\`\`sh
+curl localhost:8080/debug/vars                               # process, event loop, heap, queue, pools of connections
+curl localhost:8080/debug/health                             # what fails, if anything
+curl -o cpu.pb.gz 'localhost:8080/debug/pprof/profile?seconds=10'
+curl -o heap.pb.gz localhost:8080/debug/pprof/heap           # both for \`go tool pprof\` and its like
+\`\`\`
+
+## File and variables
 
 The programs read a file that \`-config\` names: JSON, YAML or TOML, by its extension (\`.json\`, \`.yaml\` or \`.yml\`,
 \`.toml\`). The names are those of the old Notary, and its files load as they are, or the one line of a refusal says what
@@ -30,6 +50,14 @@ to change. \`notary-server\` needs a file; \`notary-signer\` and \`projector\` s
 \`-check-config\` checks all of it without starting anything, and prints what is in effect, with secrets masked; \`-help\`
 prints this list.
 `;
+
+function flags(): string {
+  const rows = Object.entries(FLAGS).map(([name, flag]) => {
+    const value = 'value' in flag ? ` ${flag.value}` : '';
+    return `| \`-${name}${value}\` | ${flag.says} |`;
+  });
+  return ['| Flag | |', '| --- | --- |', ...rows].join('\n');
+}
 
 /** What stands in docs/settings.md. */
 export function settingsPage(): string {

@@ -1,5 +1,5 @@
 export { parseAddress, parseMetricsAddress, type ListenAddress } from './address.ts';
-export { refuseWords, UsageError, type CommandLine } from './command-line.ts';
+export { FLAGS, refuseWords, UsageError, type CommandLine } from './command-line.ts';
 export { readConfig, resolveBeside, type ConfigSource } from './config.ts';
 export { ConfigError } from './config-error.ts';
 export { waitForDatabase, type WaitOptions } from './database.ts';
@@ -8,6 +8,7 @@ export { isDatabaseTrouble } from './database-trouble.ts';
 export { parseDatabaseUrl, USE_INSTEAD } from './database-url.ts';
 export { createLogger, logLevel, type Logger, type LogLevel } from './logger.ts';
 export { migrate, MigrationError } from './migrate.ts';
+export { refuseDevelopment } from './production.ts';
 export { runCommand, runProgram, type Context } from './program.ts';
 export {
   parseRedis,
