@@ -1,0 +1,1 @@
+export { makeCertificates, type TestCertificates } from './certificates.ts';
