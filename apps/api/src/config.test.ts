@@ -89,7 +89,7 @@ test('everything can be said', () => {
     },
     reporting: { bugsnag: { api_key: 'x', release_stage: 'y' } },
     limits: { upload_bytes: '1000', request_seconds: 1.5, answer_seconds: '2' },
-    production: true,
+    production: 'false',
     debug: 'true',
     unknown: { is: 'ignored' },
   });
@@ -132,7 +132,7 @@ test('everything can be said', () => {
     uploads: { uploadBytes: 1000 },
     times: { requestMs: 1500 },
     answerMs: 2000,
-    production: true,
+    production: false,
     debug: true,
     warnings: ['reporting.bugsnag is not there any more: errors are in the log only'],
   });
@@ -180,6 +180,23 @@ const TOKENS = { realm: 'r', issuer: 'i', service: 's', rootcertbundle: 'none.cr
 const certificate = (files: object) => ({ server: { http_addr: ':1', ...files } });
 
 /** Files as installations of the old server have them, and what comes of them. */
+test.each<[object, string]>([
+  [{}, 'production: server.http_addr would be plain text'],
+  [
+    {
+      server: {
+        http_addr: ':4443',
+        tls_cert_file: 'notary-server.crt',
+        tls_key_file: 'notary-server.key',
+      },
+    },
+    'production: the certificate of server.http_addr is meant for development',
+  ],
+])('in production, %j is refused', (settings, message) => {
+  expect(() => read({ ...settings, production: true })).toThrow(ConfigError);
+  expect(() => read(settings, { NOTARY_SERVER_PRODUCTION: 'true' })).toThrow(message);
+});
+
 describe('an old file', () => {
   const tls = {
     http_addr: ':4443',

@@ -13,6 +13,7 @@ import {
   readConfig,
   readJobKeys,
   readServerPair,
+  refuseDevelopment,
   redisShape,
   resolveBeside,
   seconds,
@@ -34,6 +35,7 @@ import type { Certificate } from './auth-chain.ts';
 import { readRootCertBundle } from './auth-keys.ts';
 import type { CachePolicy } from './caching.ts';
 import type { UploadLimits } from './multipart.ts';
+import type { RenewalSettings } from './renewal-loop.ts';
 import type { TimeLimits } from './server.ts';
 
 const MIB = 1024 * 1024;
@@ -168,6 +170,24 @@ export const serverSettings = z.object({
       ),
     })
     .prefault({}),
+  renewal: z
+    .object({
+      enabled: flag(true).describe(
+        'whether this process renews ahead of expiry what the server signs; what has expired is renewed when it is read all the same',
+      ),
+      life_left_percent: whole(33, { min: 5, max: 90 }).describe(
+        'a role is due when that much of its life is left',
+      ),
+      jitter_percent: whole(10, { min: 0, max: 50 }).describe(
+        'or up to that much more, by the GUN, so that what was published together is not renewed together',
+      ),
+      per_second: whole(20, { min: 1, max: 1_000 }).describe(
+        'repositories that one process renews in a second at most',
+      ),
+      poll_seconds: seconds(10).describe('between two looks while nothing is due'),
+      retry_seconds: seconds(60).describe('how long what could not be renewed rests'),
+    })
+    .prefault({}),
   production: flag().describe(
     'refuse to start with keys and passwords that are meant for development',
   ),
@@ -223,6 +243,7 @@ export interface Config {
   readonly answerMs: number;
   /** How long load balancers have to turn away from a process that will stop, in milliseconds. */
   readonly drainMs: number;
+  readonly renewal: RenewalSettings;
   readonly production: boolean;
   readonly debug: boolean;
   /** What the operator should hear though it starts. */
@@ -249,6 +270,17 @@ export function readServerConfig(
   const tls = readTls(section('server'), beside);
   const auth = parseAuth(section('auth'));
   const limits = section('limits');
+  const production = section('production');
+  if (production) {
+    refuseDevelopment({
+      environment,
+      serves: [{ name: 'server.http_addr', tls }],
+      trustService: trustService.type,
+      storage,
+      ...(trustService.type === 'queue' && { redis: trustService.redis }),
+      ...(trustService.type === 'remote' && { signer: trustService.tls }),
+    });
+  }
   return {
     logLevel,
     gunPrefixes,
@@ -270,9 +302,21 @@ export function readServerConfig(
     },
     answerMs: limits.answer_seconds,
     drainMs: limits.drain_seconds * 1000,
-    production: section('production'),
+    renewal: parseRenewal(section('renewal')),
+    production,
     debug: section('debug'),
     warnings: [...reporting.warnings, ...auth.warnings],
+  };
+}
+
+function parseRenewal(given: Settings['renewal']): RenewalSettings {
+  return {
+    enabled: given.enabled,
+    lifeLeft: given.life_left_percent / 100,
+    jitter: given.jitter_percent / 100,
+    perSecond: given.per_second,
+    pollMs: given.poll_seconds,
+    retryMs: given.retry_seconds,
   };
 }
 

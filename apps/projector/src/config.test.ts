@@ -23,6 +23,10 @@ describe('readProjectorConfig', () => {
       { NOTARY_SERVER_STORAGE_BACKEND: 'mysql' },
       'mysql is not a supported storage backend, use "postgres"',
     ],
+    [
+      { NOTARY_SERVER_STORAGE_DB_URL: url, NOTARY_SERVER_PRODUCTION: '1' },
+      'production: storage.db_url must say sslmode=verify-full',
+    ],
     [{ NOTARY_SERVER_LOGGING_LEVEL: 'loud' }, 'not a valid logrus Level: "loud"'],
   ])('refuses %j', (environment, message) => {
     expect(() => readProjectorConfig(undefined, environment)).toThrow(message);

@@ -5,6 +5,7 @@ import {
   parseMetricsAddress,
   parseDatabaseUrl,
   readConfig,
+  refuseDevelopment,
   text,
   type ListenAddress,
   type LogLevel,
@@ -57,10 +58,13 @@ export function readProjectorConfig(
   if (backend !== 'postgres') {
     throw new ConfigError(`${backend} is not a supported storage backend, use "postgres"`);
   }
+  const databaseUrl = parseDatabaseUrl(db_url);
+  const production = section('production');
+  if (production) refuseDevelopment({ environment, storage: { backend, databaseUrl } });
   return {
-    databaseUrl: parseDatabaseUrl(db_url),
+    databaseUrl,
     logLevel: level,
     metricsAddress: parseMetricsAddress(section('metrics_addr')),
-    production: section('production'),
+    production,
   };
 }

@@ -71,7 +71,7 @@ describe('readWorkerConfig', () => {
       NOTARY_SIGNER_QUEUE_PORT: '6380',
       NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: join(folder, 'jobs.key'),
       NOTARY_SIGNER_CONCURRENCY: '4',
-      NOTARY_SIGNER_PRODUCTION: 'true',
+      NOTARY_SIGNER_DEBUG: 'true',
     });
 
     expect(config).toMatchObject({
@@ -80,7 +80,7 @@ describe('readWorkerConfig', () => {
       queue: { redis: { mode: 'single', hostname: 'redis', port: 6380 } },
       concurrency: 4,
       logLevel: 'error',
-      production: true,
+      debug: true,
     });
   });
 
@@ -154,6 +154,17 @@ describe('readWorkerConfig', () => {
   ])('refuses %j', (settings, message) => {
     expect(() => read(settings)).toThrow(ConfigError);
     expect(() => read(settings)).toThrow(message);
+  });
+
+  test.each<[object, string]>([
+    [{ server, storage: postgres }, 'production: the certificate of server.grpc_addr is meant for'],
+    [{ queue, storage: { backend: 'memory' } }, 'production: storage.backend "memory" is gone'],
+    [
+      { queue, storage: { ...postgres, db_url: 'postgres://a:k2Hs@b/c?sslmode=verify-full' } },
+      'production: the queue would be plain text',
+    ],
+  ])('in production, refuses %j', (settings, message) => {
+    expect(() => read({ ...settings, production: true })).toThrow(message);
   });
 
   test('names a map that a variable tries to replace', () => {

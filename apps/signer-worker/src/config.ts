@@ -11,6 +11,7 @@ import {
   readConfig,
   readJobKeys,
   readServerPair,
+  refuseDevelopment,
   reasonOf,
   redisShape,
   resolveBeside,
@@ -135,17 +136,35 @@ export function readWorkerConfig(file: string | undefined, environment: Environm
       'grpc listen address required for server: set server.grpc_addr, or queue.hostname, or both',
     );
   }
+  const storage = parseStorage(section('storage'), environment);
+  const production = section('production');
+  if (production) {
+    refuseDevelopment({
+      environment,
+      serves: grpc === undefined ? [] : [{ name: 'server.grpc_addr', tls: grpc.tls }],
+      storage,
+      redis: queue?.redis,
+      passphrases: passphrasesOf(storage, environment),
+    });
+  }
   return {
     logLevel: level,
     grpc,
     queue,
-    storage: parseStorage(section('storage'), environment),
+    storage,
     concurrency: section('concurrency'),
     metricsAddress: parseMetricsAddress(section('metrics_addr')),
-    production: section('production'),
+    production,
     debug: section('debug'),
     warnings,
   };
+}
+
+/** That with which new keys are sealed. */
+function passphrasesOf(storage: Config['storage'], environment: Environment): Environment {
+  if (storage.backend === 'memory') return {};
+  const variable = `${SIGNER_PREFIX}_${storage.defaultAlias.toUpperCase()}`;
+  return { [variable]: environment[variable] };
 }
 
 /** Nothing is reported to anybody; an old file that asks for it may stay as it is. */
