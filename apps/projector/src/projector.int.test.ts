@@ -146,7 +146,12 @@ describe('the projector as a process', () => {
   test.each([
     ['audit.ts', [], 2, 'usage: audit'],
     ['main.ts', ['--fast'], 2, 'usage: projector'],
-    ['main.ts', ['-config', 'nowhere.json'], 1, 'cannot read the configuration file nowhere.json'],
+    [
+      'main.ts',
+      ['-config', 'nowhere.json'],
+      1,
+      'could not read config at :nowhere.json, viper error: open : no such file or directory',
+    ],
   ])('%s with %j exits %i', async (program, args, code, message) => {
     const failed = start(program, args);
 
