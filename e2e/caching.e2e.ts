@@ -148,11 +148,8 @@ describe.concurrent('a caching proxy', () => {
       await postUpdate(proxy.url, gun, parts),
       await postUpdate(proxy.url, gun, parts),
     ];
-    expect(posts.map(({ status, code }) => `${status} ${code}`)).toEqual([
-      '200 undefined',
-      '400 VERSION',
-    ]);
-    expect(await upstream(pathOf(gun))).toEqual(['POST 0', 'POST 400']);
+    expect(posts.map(({ status }) => status)).toEqual([200, 200]);
+    expect(await upstream(pathOf(gun))).toHaveLength(2);
 
     for (const [method, path] of [
       ['GET', pathOf(gun, 'timestamp.key')],

@@ -64,6 +64,10 @@ async function kill(process: Process): Promise<void> {
   await process.ended();
 }
 
+/** How often workers have come so far that they take jobs. */
+const startsOf = (workers: readonly Process[]) =>
+  workers.map((worker) => worker.log().split('"taking jobs"').length - 1).reduce((a, b) => a + b);
+
 /** Statuses of the reads of one client after the other, until told to stop. */
 async function readUntil(signal: AbortSignal, { gun }: Collection): Promise<number[]> {
   const statuses: number[] = [];
@@ -169,7 +173,9 @@ describe('the real client, with every request to another API', () => {
     const publish = () => addTarget(balancer.url, collection, 'targets', 'a');
     expect(await publish()).toMatchObject({ status: 503, code: 'UNAVAILABLE' });
 
+    const starts = startsOf(workers);
     for (const worker of workers) worker.start();
+    await until(() => startsOf(workers) === starts + workers.length);
     await until(async () => (await publish()).status === 200);
   });
 
