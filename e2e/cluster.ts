@@ -224,7 +224,7 @@ function startProcess(
 }
 
 async function isHealthy(url: string): Promise<void> {
-  const end = Date.now() + 20_000;
+  const end = Date.now() + 60_000; // many processes start at once, on few processors
   for (;;) {
     const status = await fetchStatus(`${url}/_notary_server/health`);
     if (status === 200) return;
