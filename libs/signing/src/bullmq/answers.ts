@@ -40,6 +40,7 @@ export class Answers {
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #closing = new AbortController();
   #events: QueueEvents | undefined;
+  #lookBack = LOOK_BACK;
 
   constructor(source: AnswersOptions) {
     this.#source = source;
@@ -68,6 +69,8 @@ export class Answers {
       try {
         await this.#read();
       } catch (error) {
+        // Whatever cannot be read would be met again, for as long as one looks back to it.
+        this.#lookBack = error instanceof SyntaxError ? 0 : LOOK_BACK;
         if (!this.#closing.signal.aborted) this.#source.onError(asError(error));
       }
       await delay(REOPEN_AFTER, undefined, { signal: this.#closing.signal }).catch(() => {});
@@ -85,7 +88,7 @@ export class Answers {
       connection: connection.client,
       prefix,
       autorun: false,
-      lastEventId: `${(Number(seconds) - LOOK_BACK) * 1_000}-0`,
+      lastEventId: `${(Number(seconds) - this.#lookBack) * 1_000}-0`,
       blockingTimeout: READ_TIME,
       skipVersionCheck: true, // a check that fails once would fail this connection for good
     });

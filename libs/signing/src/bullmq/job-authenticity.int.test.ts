@@ -3,9 +3,10 @@ import { keyId } from '@scrivener/tuf';
 import { Queue, QueueEvents, Worker, type Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { createJobKey, parseJobKeys, type JobKeys } from '../job-keys.ts';
 import { openAnswer, openJob, sealAnswer, sealJob, type SealedJob } from '../job-seal.ts';
-import { SIGNING_QUEUE, type JobRefusal } from '../jobs.ts';
+import { SIGNING_QUEUE, signJob, type JobRefusal } from '../jobs.ts';
 import { createKeySigner } from '../key-signer.ts';
 import { MemoryKeyStore } from '../memory/index.ts';
 import type { Signer } from '../signer.ts';
@@ -88,11 +89,11 @@ function thief(at: Place) {
       await queue.add(name, data, { jobId: id, removeOnComplete: true });
       return ended;
     },
-    /** Says that a job has that answer. */
-    announce: async (id: string, answer: unknown) => {
+    /** Says that a job has that answer, which is JSON if it is one. */
+    announce: async (id: string, answer: string) => {
       const redis = new Redis(at.redis);
       const key = `${at.prefix}:${SIGNING_QUEUE}:events`;
-      const fields = ['event', 'completed', 'jobId', id, 'returnvalue', JSON.stringify(answer)];
+      const fields = ['event', 'completed', 'jobId', id, 'returnvalue', answer];
       await redis.xadd(key, '*', ...fields);
       redis.disconnect();
     },
@@ -186,18 +187,42 @@ describe('a job of somebody who can write to Redis', () => {
     expect(worked.refused).toEqual(['forged']);
   });
 
-  test('that he let another worker do again gives nothing new', async () => {
+  test('that another worker does again in its time gives the same signatures', async () => {
     const at = place();
     const signer = createKeySigner(new MemoryKeyStore());
+    const request = publishRequest(await createKeys(signer));
+    const data = z.encode(signJob, request);
+    const job = sealJob(at.keys, { id: 'seen', name: 'sign' }, data, soon());
+    const { put } = thief(at);
     const first = serveSigner({ ...at, signer, concurrency: 1, onError: () => {} });
-    const keys = await createKeys(ask(at));
-    const request = publishRequest(keys);
-    const signatures = await ask(at).sign(request);
+    const before = await put('seen', 'sign', job);
     await first.close();
     await work(at, { signer });
 
-    expect(await ask(at).sign(request)).toEqual(signatures);
+    const again = await put('seen', 'sign', job);
+
+    expect(again).toEqual(before);
+    expect(before).toEqual({ ok: true, ...(await signer.sign(request)) });
   });
+});
+
+test.each<[string, Record<string, string>]>([
+  ['no JSON', { name: 'sign', data: '{', opts: '{}', timestamp: '1' }],
+  ['no options', { name: 'sign', data: '{}', opts: '', timestamp: '1' }],
+  ['nothing', { none: '1' }],
+])('a job of %s, put by hand, does not keep a worker from its work', async (_, fields) => {
+  const at = place();
+  await work(at);
+  const redis = new Redis(at.redis);
+  const key = (name: string) => `${at.prefix}:${SIGNING_QUEUE}:${name}`;
+  for (const id of ['a', 'b', 'c', 'd', 'e']) {
+    await redis.hset(key(id), fields);
+    await redis.lpush(key('wait'), id);
+  }
+  await redis.zadd(key('marker'), 0, '0');
+  redis.disconnect();
+
+  await expect(createKeys(ask(at))).resolves.toBeDefined();
 });
 
 describe('a question', () => {
@@ -249,6 +274,7 @@ describe('a question', () => {
     const at = place();
     const signer = createKeySigner(new MemoryKeyStore());
     const { queue } = thief(at);
+    const request = { gun: freshGun(), role: 'timestamp', algorithm: 'ed25519' } as const;
     let times = 0;
     const worked = await work(at, {
       signer: {
@@ -261,7 +287,8 @@ describe('a question', () => {
       },
     });
 
-    await expect(createKeys(ask(at))).resolves.toBeDefined();
+    await expect(ask(at).createKey(request)).resolves.toBeDefined();
+    expect(times).toBe(2);
     expect(worked.refused).toEqual([]);
   });
 
@@ -304,14 +331,26 @@ describe('an answer of somebody who can write to Redis', () => {
     const planted = await mallory.createKey(request);
     const answer = { ok: true, keytype: planted.keytype, public: planted.public };
 
-    await announce(id, answer);
-    await announce(id, sealAnswer(parseJobKeys(createJobKey()), id, answer));
-    await announce(id, sealAnswer(at.keys, 'create-key-of-before', answer));
+    await announce(id, JSON.stringify(answer));
+    await announce(id, JSON.stringify(sealAnswer(parseJobKeys(createJobKey()), id, answer)));
+    await announce(id, JSON.stringify(sealAnswer(at.keys, 'create-key-of-before', answer)));
     await queue.obliterate({ force: true });
     await work(at);
 
     expect(keyId(await asked)).not.toBe(keyId(planted));
     expect(asker.troubles).toEqual(['an answer came that no holder of the job key gave']);
+  });
+
+  test('that is no JSON does not keep others from being heard for long', async () => {
+    const at = place();
+    await work(at);
+    const asker = ask(at, { deadline: 5_000 });
+    await createKeys(asker);
+
+    await thief(at).announce('any', '{');
+
+    await expect(createKeys(asker)).resolves.toBeDefined();
+    expect(asker.troubles).toEqual([expect.stringContaining('JSON')]);
   });
 
   test('is UNAVAILABLE at the deadline where no other comes', async () => {
@@ -321,7 +360,7 @@ describe('an answer of somebody who can write to Redis', () => {
     const { take, announce } = thief(at);
     const { id = '' } = await take();
 
-    await announce(id, { ok: true, keytype: 'ed25519', public: 'AAAA' });
+    await announce(id, '{"ok":true,"keytype":"ed25519","public":"AAAA"}');
 
     await expect(asked).rejects.toMatchObject({
       code: 'UNAVAILABLE',
