@@ -175,10 +175,10 @@ export const serverSettings = z.object({
       enabled: flag(true).describe(
         'whether this process renews ahead of expiry what the server signs; what has expired is renewed when it is read all the same',
       ),
-      life_left_percent: whole(33, { min: 5, max: 90 }).describe(
+      life_left_percent: whole(33, { min: 5, max: 75 }).describe(
         'a role is due when that much of its life is left',
       ),
-      jitter_percent: whole(10, { min: 0, max: 50 }).describe(
+      jitter_percent: whole(10, { min: 0, max: 20 }).describe(
         'or up to that much more, by the GUN, so that what was published together is not renewed together',
       ),
       per_second: whole(20, { min: 1, max: 1_000 }).describe(
@@ -199,7 +199,7 @@ export const SERVER_PREFIX = 'NOTARY_SERVER';
 type Settings = z.output<typeof serverSettings>;
 
 /** Asks clients for tokens (WIRE §13). */
-export interface TokenAuth {
+interface TokenAuth {
   readonly realm: string;
   readonly issuer: string;
   readonly service: string;
