@@ -16,7 +16,7 @@ import {
   type DatabaseRole,
 } from '../scripts/database-users.ts';
 import { migrateDatabases } from '../scripts/migrate.ts';
-import { ensureDatabase } from '../scripts/postgres.ts';
+import { ensureDatabase } from '../scripts/database.ts';
 import { freePort } from '../scripts/processes.ts';
 import { findRedis, startRedis, type Redis } from '../scripts/redis.ts';
 import { ROOT } from '../scripts/places.ts';

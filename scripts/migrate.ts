@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { migrate } from '@scrivener/runtime';
 import { ensureDatabaseUsers, parseDatabaseUsers, type DatabaseUser } from './database-users.ts';
 import { ROOT } from './places.ts';
-import { ensureDatabase } from './postgres.ts';
+import { ensureDatabase } from './database.ts';
 
 /** Of the user who migrates and owns the tables; never of one who runs a program. */
 export interface DatabaseUrls {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
-import { ensureDatabase, startPostgres, type Postgres } from './postgres.ts';
+import { ensureDatabase } from './database.ts';
+import { startPostgres, type Postgres } from './postgres.ts';
 import { isAlive } from './processes.ts';
 
 const started: Postgres[] = [];

@@ -18,7 +18,6 @@ import {
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { Client } from 'pg';
 import { CA_FILE, FIXTURES } from '../fixtures/certificates.ts';
 import {
   freePort,
@@ -134,22 +133,6 @@ export async function stopLeftOverPostgres(directory: string): Promise<void> {
   const pid = readPid(join(directory, 'postmaster.pid'));
   if (pid !== undefined && worksIn(pid, directory)) await stopProcess(pid, 'SIGINT');
   await Promise.all(processesIn(directory).map((orphan) => stopProcess(orphan, 'SIGTERM')));
-}
-
-/** Makes the database if it is not there. */
-export async function ensureDatabase(superuserUrl: string, name: string): Promise<string> {
-  const client = new Client({ connectionString: superuserUrl });
-  await client.connect();
-  try {
-    const found = await client.query('select from pg_database where datname = $1', [name]);
-    if (found.rowCount === 0)
-      await client.query(`create database ${client.escapeIdentifier(name)}`);
-  } finally {
-    await client.end();
-  }
-  const url = new URL(superuserUrl);
-  url.pathname = `/${name}`;
-  return url.href;
 }
 
 function createCluster(
