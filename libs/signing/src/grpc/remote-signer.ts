@@ -159,7 +159,11 @@ class GrpcSigner implements RemoteSigner {
 
   async #sign(keyid: KeyId, content: Uint8Array, patience: Patience): Promise<Signature> {
     const { method } = await this.#know(keyid, patience);
-    const answer = await this.#ask(sign, { keyID: { ID: keyid }, content }, patience);
+    const answer = await this.#ask(
+      sign,
+      { keyID: { ID: keyid }, content },
+      { ...patience, bytes: content.length },
+    );
     if (answer.content.length === 0) throw unintelligible();
     return { keyid, method, sig: Buffer.from(answer.content).toString('base64') };
   }

@@ -11,7 +11,7 @@ export interface GrpcServeOptions {
   /** Every interface where there is no host. */
   readonly address: { readonly host?: string; readonly port: number };
   readonly tls: ServerTls;
-  /** Bytes of a request; more is refused with RESOURCE_EXHAUSTED. 16 MiB if not said. */
+  /** Bytes of a request; more is refused with RESOURCE_EXHAUSTED. 8 MiB if not said. */
   readonly maxMessageBytes?: number;
   /** How long a call may take, in milliseconds; 5 s if not said. */
   readonly callLimit?: number;
@@ -30,7 +30,7 @@ export interface ServedGrpcSigner {
 }
 
 const MIB = 1024 * 1024;
-const MAX_MESSAGE = 16 * MIB;
+const MAX_MESSAGE = 8 * MIB;
 const CALL_LIMIT = 5_000;
 const MAX_CALLS = 100;
 const CLOSE_LIMIT = 6_000;

@@ -14,10 +14,14 @@ export interface Patience {
   /** In milliseconds since 1970. */
   readonly until: number;
   readonly retry: boolean;
+  /** Bytes that have to be read and signed. */
+  readonly bytes?: number;
 }
 
 /** A call that takes longer is given up, and the connection with it; in milliseconds. */
 const ATTEMPT_LIMIT = 2_500;
+/** A megabyte has that much longer, or a busy signer would be given the same work again. */
+const PER_MEGABYTE = 1_000;
 const RETRY_PAUSE = 100;
 
 /** Trouble that may pass. Every call is safe to repeat. */
@@ -28,9 +32,9 @@ const MAY_PASS: ReadonlySet<status> = new Set([
 ]);
 
 const OPTIONS = {
-  // With jitter that is at most 960 ms, where gRPC's own rule would come to two minutes.
+  // With jitter that is at most 600 ms, where gRPC's own rule would come to two minutes.
   'grpc.initial_reconnect_backoff_ms': 100,
-  'grpc.max_reconnect_backoff_ms': 800,
+  'grpc.max_reconnect_backoff_ms': 500,
   'grpc.dns_min_time_between_resolutions_ms': 1_000,
   'grpc.service_config_disable_resolution': 1,
   // Or a new channel would take over the dead connection of the one before.
@@ -66,12 +70,13 @@ export class SignerChannel {
   async call<Request extends object, Response>(
     method: Method<Request, Response>,
     message: Request,
-    { until, retry }: Patience,
+    { until, retry, bytes = 0 }: Patience,
   ): Promise<Response> {
+    const atMost = ATTEMPT_LIMIT + (bytes / 1_000_000) * PER_MEGABYTE;
     for (;;) {
       const client = this.#client;
       try {
-        const limit = Math.min(until, Date.now() + ATTEMPT_LIMIT);
+        const limit = Math.min(until, Date.now() + atMost);
         return method.response.parse(await attempt(client, method, message, limit));
       } catch (error) {
         if (!isServiceError(error)) throw error;
