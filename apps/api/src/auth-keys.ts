@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { ConfigError, openReason, readText } from '@scrivener/runtime';
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { isChained, readCertificate, type Certificate } from './auth-chain.ts';
 import { TokenError } from './auth-error.ts';
@@ -55,6 +56,10 @@ export function createKeyring(bundle: readonly Certificate[]): Keyring {
     bundle.map(({ x509 }) => [fingerprint(x509.publicKey), x509.publicKey] as const),
   );
 
+  // To read a certificate takes longer than to verify it, and tokens bring the same ones again and
+  // again. Only what came with a good chain is kept, so that no stranger fills this up.
+  const chained = new LRUCache<string, Certificate>({ max: 100 });
+
   const known = (id: string) => {
     const key = keys.get(id);
     if (key === undefined) throw new TokenError('INVALID_TOKEN', 'signed by an unknown key');
@@ -65,10 +70,12 @@ export function createKeyring(bundle: readonly Certificate[]): Keyring {
     if (x5c.length > MAX_CERTIFICATES) {
       throw new TokenError('INVALID_TOKEN', `more than ${MAX_CERTIFICATES} certificates`);
     }
-    const [leaf, ...intermediates] = x5c.map((text) => readCertificate(decodeBase64(text)));
+    const read = x5c.map((text) => chained.get(text) ?? readCertificate(decodeBase64(text)));
+    const [leaf, ...intermediates] = read;
     if (leaf === undefined || !isChained(leaf, intermediates, bundle, now)) {
       throw new TokenError('INVALID_TOKEN', 'no certificate chain to the bundle');
     }
+    for (const [index, certificate] of read.entries()) chained.set(x5c[index] ?? '', certificate);
     return leaf.x509.publicKey;
   };
 

@@ -1,6 +1,6 @@
 import { createHmac, createPrivateKey, sign, type KeyObject } from 'node:crypto';
 import { exportJWK, type JWK } from 'jose';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createAuthenticate } from './auth.ts';
 import { readCertificate } from './auth-chain.ts';
 import { fingerprint } from './auth-keys.ts';
@@ -36,6 +36,10 @@ let stranger: Identity;
 /** A CA of the first version of X.509. */
 let old: Identity;
 let server: TestServer;
+let clock = NOW;
+beforeEach(() => {
+  clock = NOW;
+});
 
 beforeAll(async () => {
   ca = await certify({ name: 'CA', ca: true, ...current });
@@ -58,7 +62,7 @@ beforeAll(async () => {
         service: SERVICE,
         autoredirect: false,
         rootCertBundle: bundle.map(({ certificate }) => readCertificate(certificate.raw)),
-        now: () => NOW,
+        now: () => clock,
       }),
     },
   });
@@ -464,6 +468,19 @@ describe('x5c: a chain to the bundle', () => {
     ],
   ])('%s: %s', async (_, expected, token) => {
     expect(await token()).toBe(expected);
+  });
+
+  test('that was good is not so for ever', async () => {
+    const soon = await leaf(ca, { notAfter: new Date(NOW.getTime() + 30_000) });
+    const token = await signToken(
+      soon.privateKey,
+      { alg: 'ES256', x5c: [soon.x5c] },
+      claims({ exp: at(3600) }),
+    );
+
+    expect(await verdict(token)).toBe(ACCEPTED);
+    clock = new Date(NOW.getTime() + 60_000);
+    expect(await verdict(token)).toBe(INVALID);
   });
 
   test('of a key that is not the leaf’s', async () => {

@@ -3,11 +3,12 @@ import { compactVerify } from 'jose';
 import { z } from 'zod';
 import { TokenError } from './auth-error.ts';
 
-/** A token that was read but is not believed yet. */
+/** A token of which only the header was read, for nobody knows yet who made it. */
 export interface Token {
   readonly compact: string;
   readonly header: TokenHeader;
-  readonly claims: Claims;
+  /** The claims in base64url. */
+  readonly body: string;
 }
 
 /** More than a token with a chain of certificates and hundreds of repositories takes. */
@@ -57,18 +58,18 @@ export type Claims = z.output<typeof claims>;
 /** Three parts in base64url; whether their lengths and padding are right, `jose` looks at. */
 const COMPACT = /^([\w-]+={0,2})\.([\w-]+={0,2})\.[\w-]+={0,2}$/;
 
-/** Takes a token apart. Throws `TokenError`, or what the parser throws, where it is none. */
+/** Takes a token apart and reads its header. Throws where it is none. */
 export function parseToken(compact: string): Token {
   if (compact.length > MAX_CHARACTERS) throw invalid('the token is too long');
   const [, head, body] = COMPACT.exec(compact) ?? [];
   if (head === undefined || body === undefined) {
     throw invalid('the token is not three parts in base64url');
   }
-  return { compact, header: read(header, head), claims: read(claims, body) };
+  return { compact, header: checked(header, JSON.parse(decode(head))), body };
 }
 
-function read<Shape extends z.ZodType>(shape: Shape, part: string): z.output<Shape> {
-  const parsed = shape.safeParse(readJson(part));
+function checked<Shape extends z.ZodType>(shape: Shape, value: unknown): z.output<Shape> {
+  const parsed = shape.safeParse(value);
   if (parsed.success) return parsed.data;
   throw invalid(`not of the right type: ${parsed.error.issues[0]?.path.join('.')}`);
 }
@@ -79,19 +80,32 @@ function invalid(message: string): TokenError {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+function decode(part: string): string {
+  return utf8.decode(Buffer.from(part, 'base64url'));
+}
+
+/** Throws unless `key` made the signature, by an algorithm that is its own. */
+export async function verifySignature({ compact }: Token, key: KeyObject): Promise<void> {
+  await compactVerify(compact, key, { algorithms: algorithmsOf(key) });
+}
+
 /** The types of `lib.es5.d.ts` do not know yet that a reviver is told how a number was written. */
 const parseJson = JSON.parse as (
   text: string,
   reviver: (name: string, value: unknown, context: { readonly source?: string }) => unknown,
 ) => unknown;
 
-/** JSON whose integers become `bigint`; `1.0` and `1e3` are none, and stay numbers. */
-function readJson(part: string): unknown {
-  return parseJson(utf8.decode(Buffer.from(part, 'base64url')), (_name, value, { source }) =>
-    typeof value === 'number' && source !== undefined && /^-?\d+$/.test(source)
+/**
+ * The claims of a token whose signature was found good: to read them takes much longer than to see
+ * that a stranger wrote them. Integers are read as `bigint`; `1.0` and `1e3` are none.
+ */
+export function readClaims({ body }: Token): Claims {
+  const value = parseJson(decode(body), (_name, member, { source }) =>
+    typeof member === 'number' && source !== undefined && /^-?\d+$/.test(source)
       ? BigInt(source)
-      : value,
+      : member,
   );
+  return checked(claims, value);
 }
 
 /** Clocks may differ by that much, in seconds. */
@@ -107,11 +121,6 @@ export function checkClaims(
   const now = BigInt(expected.now.getTime());
   if (now > (exp + LEEWAY) * 1000n) throw invalid('the token has expired');
   if (now < (nbf - LEEWAY) * 1000n) throw invalid('the token is not valid yet');
-}
-
-/** Throws unless `key` made the signature, by an algorithm that is its own. */
-export async function verifySignature({ compact }: Token, key: KeyObject): Promise<void> {
-  await compactVerify(compact, key, { algorithms: algorithmsOf(key) });
 }
 
 /** `alg` of the tokens that a key may sign: ECDSA goes with the one digest of the curve. */
