@@ -47,8 +47,8 @@ to change. \`notary-server\` needs a file; \`notary-signer\` and \`projector\` s
   \`auth.options.rootcertbundle\` is always relative to where the program runs.
 - A list may be written as one text with blanks between its members; numbers and \`true\` may be text, too.
 
-\`-check-config\` checks all of it without starting anything, and prints what is in effect, with secrets masked; \`-help\`
-prints this list.
+\`-check-config\` checks all of it without starting anything, and prints what is in effect, with secrets masked; what it
+ignores is named on stderr. \`-help\` prints this list.
 `;
 
 function flags(): string {

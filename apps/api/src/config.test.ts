@@ -47,6 +47,7 @@ test('the smallest configuration has these defaults', () => {
     times: { headersMs: 60_000, requestMs: 300_000, idleMs: 75_000 },
     answerMs: 10_000,
     drainMs: 0,
+    renewal: expect.objectContaining({ enabled: true }),
     production: false,
     debug: false,
     warnings: [],

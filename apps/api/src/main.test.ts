@@ -336,6 +336,7 @@ describe('-check-config', () => {
       'trust_service: {type: local, password: hunter2}',
       'storage: {backend: memory, db_url: "postgres://server:hunter2@db/notary"}',
       'reporting: {bugsnag: {api_key: hunter2}}',
+      'logs: {level: debug}',
     ].join('\n');
     const file = write('etc/server.yaml', text);
 
@@ -345,7 +346,9 @@ describe('-check-config', () => {
 
     expect(code).toBe(0);
     expect(stdout).not.toContain('hunter2');
-    expect(stderr).toBe('reporting.bugsnag is not there any more: errors are in the log only\n');
+    expect(stderr).toBe(
+      'reporting.bugsnag is not there any more: errors are in the log only\nlogs.level is ignored\n',
+    );
     expect(JSON.parse(stdout)).toMatchObject({
       server: { http_addr: ':1' },
       trust_service: { type: 'local', password: '***' },

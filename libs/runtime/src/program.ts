@@ -2,10 +2,10 @@ import type { z } from 'zod';
 import { FLAGS, parseCommandLine, UsageError, type CommandLine } from './command-line.ts';
 import { readGiven } from './config.ts';
 import { ConfigError, UnparsableConfig } from './config-error.ts';
-import { noConfigFile } from './config-file.ts';
+import { noConfigFile, readConfigFile } from './config-file.ts';
 import { createDebugServer, type Debug } from './debug-server.ts';
 import { changeLevelOnSignal, createLogger, type Logger, type LogLevel } from './logger.ts';
-import { settingRows, settingsInEffect } from './settings-text.ts';
+import { settingRows, settingsInEffect, unknownSettings } from './settings-text.ts';
 import { traceSettings } from './telemetry-settings.ts';
 import { hasTraces } from './tracing.ts';
 import { describeVersion } from './version.ts';
@@ -118,8 +118,10 @@ async function checkConfig<Config extends StartSettings>(
   line: CommandLine,
 ): Promise<void> {
   const { warnings = [] } = readConfig(program, line);
-  for (const warning of warnings) process.stderr.write(`${warning}\n`);
   const { settings, prefix } = program;
+  const file = line.config === undefined ? {} : readConfigFile(line.config);
+  const ignored = unknownSettings(settings, file).map((name) => `${name} is ignored`);
+  for (const notice of [...warnings, ...ignored]) process.stderr.write(`${notice}\n`);
   const given = readGiven(settings, { file: line.config, environment: process.env, prefix });
   process.stdout.write(`${JSON.stringify(settingsInEffect(settings, given), undefined, 2)}\n`);
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { list, seconds, text } from './settings.ts';
-import { settingRows, settingsInEffect } from './settings-text.ts';
+import { settingRows, settingsInEffect, unknownSettings } from './settings-text.ts';
 
 const schema = z.object({
   storage: z
@@ -62,6 +62,23 @@ test('what is in effect is shown with its defaults, and without what nobody has 
     idle: '7',
     names: [],
   });
+});
+
+test('names that mean nothing are found', () => {
+  const file = {
+    Storage: { backend: 'x', Backend: 'y', tls_ca_file: 'z' },
+    'storage.db_url': 'x',
+    auth: { options: { realm: 'x', relam: 'y' } },
+    logs: { level: { deep: 1 } },
+    idle: 7,
+  };
+
+  expect(unknownSettings(schema, file)).toEqual([
+    'storage.Backend',
+    'storage.tls_ca_file',
+    'auth.options.relam',
+    'logs.level.deep',
+  ]);
 });
 
 test.each([

@@ -25,6 +25,31 @@ export function settingRows(schema: z.ZodObject, prefix: string): SettingRow[] {
   }));
 }
 
+/**
+ * The names in a file that mean nothing to a schema: perhaps misspelt, perhaps of another program.
+ * Names at the top may be in any case, and be whole paths.
+ */
+export function unknownSettings(
+  schema: z.ZodObject,
+  file: Readonly<Record<string, unknown>>,
+): string[] {
+  const known = new Set(leaves(schema).map(({ path }) => path.join('.')));
+  return Object.entries(file).flatMap(([name, value]) =>
+    namesIn(name.toLowerCase(), value).filter((path) => !isKnown(known, path)),
+  );
+}
+
+function namesIn(name: string, value: unknown): string[] {
+  if (!isRecord(value)) return [name];
+  return Object.entries(value).flatMap(([inner, part]) => namesIn(`${name}.${inner}`, part));
+}
+
+/** Known itself, or by what is above it. */
+function isKnown(known: ReadonlySet<string>, path: string): boolean {
+  const parts = path.split('.');
+  return parts.some((_, index) => known.has(parts.slice(0, index + 1).join('.')));
+}
+
 const MASK = '***';
 
 /**
