@@ -7,6 +7,7 @@ import { projectionGauges } from './projection-gauges.ts';
 import { createRegistry, createRender } from './registry.ts';
 import { shareAnswers } from './share-answers.ts';
 
+const threeBehind = async () => ({ position: 12, checkpoint: 9, behindMs: 2_500 });
 const never = () => new Promise<never>(() => {});
 
 describe('shareAnswers', () => {
@@ -81,8 +82,7 @@ describe('a scrape', () => {
       gauge.set(7);
     };
     const source = { name: 'queue', collect, forget: () => gauge.remove() };
-    const lag = async () => ({ position: 12, checkpoint: 9, behindMs: 2_500 });
-    const render = createRender(register, [source, projectionGauges(register, lag)]);
+    const render = createRender(register, [source, projectionGauges(register, threeBehind)]);
 
     const whole = await render();
     for (const line of [
