@@ -1,5 +1,5 @@
 import { isStorableGun, type Cause, type MetafileRef } from '@scrivener/events';
-import type { PublishedFile, ReadModel } from '@scrivener/read-model';
+import type { Expiries, PublishedFile, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
 import type { Troubles } from '@scrivener/runtime/monitoring';
 import { nameRequest, tracePoint } from '@scrivener/runtime/tracing';
@@ -17,6 +17,7 @@ import type { PublishCommand } from './publish.ts';
 import { requestLog } from './request-log.ts';
 import { getChangefeed } from './routes/changefeed.ts';
 import { deleteTuf } from './routes/delete.ts';
+import { getExpiring } from './routes/expiring.ts';
 import { getHealth } from './routes/health.ts';
 import { serveKey } from './routes/keys.ts';
 import { getRole, getRoleByHash, getRoleByVersion } from './routes/metadata.ts';
@@ -27,6 +28,7 @@ import { updateTuf } from './routes/update.ts';
 /** Everything the app needs. Use cases throw `TufError`, `SigningError` or `Unavailable`. */
 export interface Deps {
   readonly readModel: Pick<ReadModel, 'current' | 'byVersion' | 'byChecksum' | 'changes'>;
+  readonly expiries: Pick<Expiries, 'soonest'>;
   /** Resolves to the new timestamp when it can be read through every API (WIRE §5 to §9). */
   publish(command: PublishCommand): Promise<MetafileRef>;
   /** The current timestamp or snapshot, renewed first where it has expired (WIRE §8.4). */
@@ -41,6 +43,7 @@ export interface Deps {
   health(): Promise<Troubles>;
   /** The same for load balancers: nor is a process well that was asked to stop. */
   ready(): Promise<Troubles>;
+  readonly now: () => Date;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly caching: CachePolicy;
@@ -86,6 +89,7 @@ function handlersOf(deps: Deps): Handlers {
     RotateKey: serveKey((...question) => deps.rotateKey(...question)),
     DeleteTUF: deleteTuf((gun, cause) => deps.deleteRepository(gun, cause)),
     Changefeed: getChangefeed(readModel),
+    Expiring: getExpiring(deps.expiries, deps.now),
     Health: getHealth(() => deps.health()),
     Live: getHealth(async () => ({})),
     Ready: getHealth(() => deps.ready()),

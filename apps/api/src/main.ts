@@ -24,7 +24,9 @@ import {
 import { createMemorySigner } from '@scrivener/signing/memory';
 import { createApp } from './app.ts';
 import { createAuthenticate } from './auth.ts';
+import { runBackground } from './background.ts';
 import { readServerConfig, SERVER_PREFIX, serverSettings, type Config } from './config.ts';
+import { expiryGauges, renewalCounter } from './expiry-metrics.ts';
 import { createHealth, queueCheck, remoteCheck } from './health.ts';
 import { createMetrics } from './metrics.ts';
 import { createServer } from './server.ts';
@@ -41,6 +43,8 @@ runProgram({
   start: startServer,
 });
 
+const now = () => new Date();
+
 async function startServer(config: Config, { logger, debug }: Context): Promise<void> {
   const { signer, queue, check } = openSigner(config, logger);
   const stopProjecting = new AbortController();
@@ -53,28 +57,33 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
   debug.checkHealth(health);
   if (queue !== undefined) debug.show('queue', () => queue.depth());
   const register = createRegistry();
-  const app = createApp({
-    ...createUseCases({
-      events,
-      readModel,
-      signer: timedSigner(signer, register),
-      algorithm:
-        config.trustService.type === 'local' ? 'ed25519' : config.trustService.keyAlgorithm,
-      logger,
-      now: () => new Date(),
-      timeoutMs: config.answerMs,
-    }),
+  const count = renewalCounter(register);
+  const useCases = createUseCases({
+    events,
     readModel,
+    signer: timedSigner(signer, register),
+    algorithm: config.trustService.type === 'local' ? 'ed25519' : config.trustService.keyAlgorithm,
+    logger,
+    now,
+    timeoutMs: config.answerMs,
+    countRenewal: count,
+  });
+  const app = createApp({
+    ...useCases,
+    readModel,
+    expiries: readModel.expiries,
     health,
     ready,
+    now,
     logger,
     metrics: createMetrics(register, [
       projectionGauges(register, () => readModel.lag()),
+      expiryGauges(register, readModel.expiries, now),
       ...(queue === undefined ? [] : [queueGauges(register, queue)]),
     ]),
     caching: config.caching,
     ...(config.auth && {
-      authenticate: createAuthenticate({ ...config.auth, now: () => new Date() }),
+      authenticate: createAuthenticate({ ...config.auth, now }),
     }),
     gunPrefixes: config.gunPrefixes,
     limits: config.uploads,
@@ -86,10 +95,19 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
   await server.listen(config.address.port, config.address.host);
   logger.info(`Starting on ${config.address.written}`);
 
+  const stopRenewing = new AbortController();
+  const background = runBackground(
+    { readModel, renew: useCases.renew, count, logger, now },
+    config.renewal,
+    stopRenewing.signal,
+  );
+
   drainOnSignal(logger, async () => {
     drain();
+    stopRenewing.abort();
     await sleep(config.drainMs);
     await server.close();
+    await background;
     stopProjecting.abort();
     await projecting;
     await signer.close();

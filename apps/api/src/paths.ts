@@ -25,6 +25,8 @@ export type Route =
   /** Of everything where there is no GUN. */
   | { readonly operation: 'Changefeed'; readonly gun?: Gun }
   | { readonly operation: 'Health' }
+  /** Ours: what expires soon. */
+  | { readonly operation: 'Expiring' }
   /** Ours: does this process answer at all? */
   | { readonly operation: 'Live' }
   /** Ours: should it be sent requests? */
@@ -148,6 +150,7 @@ const patterns: readonly Pattern[] = [
   { method: 'GET', read: exactly('/_notary_server/health', { operation: 'Health' }) },
   { method: 'GET', read: exactly('/metrics', { operation: 'Metrics' }) },
   // Ours, which stand where the old server has nothing: before its route 13, which takes everything.
+  { method: 'GET', read: exactly('/_notary_server/v1/expiring', { operation: 'Expiring' }) },
   { method: 'GET', read: exactly('/_notary_server/live', { operation: 'Live' }) },
   { method: 'GET', read: exactly('/_notary_server/ready', { operation: 'Ready' }) },
 ];

@@ -4,10 +4,12 @@ import type { Logger } from '@scrivener/runtime';
 import type { Signer } from '@scrivener/signing';
 import type { ServerKeyAlgorithm } from '@scrivener/tuf';
 import type { Deps } from './app.ts';
+import { createCurrentServerRole } from './current-server-role.ts';
 import { createDelete } from './delete.ts';
+import type { CountRenewal } from './expiry-metrics.ts';
 import { createServerKeys } from './keys.ts';
 import { createPublish } from './publish.ts';
-import { createCurrentServerRole } from './renew.ts';
+import { createRenew, type Renew } from './renew.ts';
 import { createRepositories } from './repositories.ts';
 import { createWriter } from './writer.ts';
 
@@ -22,25 +24,32 @@ export interface Ports {
   readonly now: () => Date;
   /** How long a request may wait for log, signer and projection, in milliseconds. */
   readonly timeoutMs: number;
+  /** Told of each renewal because of a read. */
+  readonly countRenewal?: CountRenewal;
 }
 
-type UseCases = Pick<
+interface UseCases extends Pick<
   Deps,
   'publish' | 'currentServerRole' | 'serverKey' | 'rotateKey' | 'deleteRepository'
->;
+> {
+  /** Signs the next versions of what the server signs, where they are due. */
+  readonly renew: Renew;
+}
 
 export function createUseCases(ports: Ports): UseCases {
   const { events, readModel, signer, algorithm, logger, now, timeoutMs } = ports;
+  const { countRenewal = () => {} } = ports;
   const repositories = createRepositories(events);
   const writer = createWriter(repositories, readModel, timeoutMs);
   const keys = createServerKeys(repositories, signer, writer, { algorithm, now });
+  const renew = createRenew({ repositories, signer, writer, now });
   return {
     publish: createPublish(repositories, signer, writer, now),
+    renew,
     currentServerRole: createCurrentServerRole({
-      repositories,
+      renew,
       readModel,
-      signer,
-      writer,
+      count: countRenewal,
       logger,
       now,
     }),

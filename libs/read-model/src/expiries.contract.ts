@@ -19,6 +19,9 @@ const inDays = (days: number) => addDays(START, days);
 const rolesOf = (expiries: readonly ExpiryPlace[]) =>
   expiries.map(({ gun, role, subject }) => `${gun} ${role} ${subject}`);
 
+/** The day on which ten days are over but for three and the GUN's share of four more. */
+const dueAt = (gun: Gun) => 10 * (1 - 0.3 - 0.4 * spreadOf(gun));
+
 /** What every adapter of `Expiries` does. */
 export function expiriesContract(make: () => Promise<TestReadModel>): void {
   let made: TestReadModel;
@@ -215,7 +218,6 @@ export function expiriesContract(make: () => Promise<TestReadModel>): void {
       const guns = Array.from({ length: 20 }, (_, n) => gunOf(`gun/${n}`));
       for (const gun of guns) await publish(gun, { timestamp: 10 });
       await projectAll();
-      const dueAt = (gun: Gun) => 10 * (1 - 0.3 - 0.4 * spreadOf(gun));
 
       for (const day of [2.9, 4, 5, 6, 7]) {
         const due = await claim(day, { limit: 100, lifeLeft: 0.3, jitter: 0.4 });

@@ -2,6 +2,7 @@ import type { Change, ReadModel } from '@scrivener/read-model';
 import { answer, TEXT } from '../answer.ts';
 import { NotaryError } from '../errors.ts';
 import { jsonText } from '../json-text.ts';
+import { parseQuery } from '../query.ts';
 import type { Handler } from './route.ts';
 
 /** `GET …/_trust/changefeed?records=N[&change_id=ID]`, of one repository or of all (WIRE §11). */
@@ -45,27 +46,6 @@ function parseInt32(text: string): number | 'invalid syntax' | 'value out of ran
 /** As the old server quoted text in its messages. */
 function quoted(text: string): string {
   return JSON.stringify(text);
-}
-
-/** The first of repeated parameters counts; one with a broken escape or a semicolon is dropped. */
-function parseQuery(query: string): Map<string, string> {
-  const parameters = new Map<string, string>();
-  for (const pair of query.split('&')) {
-    const at = pair.indexOf('=');
-    const name = unescaped(at === -1 ? pair : pair.slice(0, at));
-    const value = unescaped(at === -1 ? '' : pair.slice(at + 1));
-    if (pair.includes(';') || name === undefined || value === undefined) continue;
-    if (!parameters.has(name)) parameters.set(name, value);
-  }
-  return parameters;
-}
-
-function unescaped(text: string): string | undefined {
-  if (/%(?![0-9a-f]{2})/i.test(text)) return undefined;
-  const bytes = text
-    .replaceAll('+', ' ')
-    .replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-  return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
 /** Members in this order, ids as strings, no newline (WIRE §11). */

@@ -108,8 +108,10 @@ function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
   return {
     ...createUseCases({ events, readModel, signer, algorithm, logger, now, timeoutMs: 10_000 }),
     readModel,
+    expiries: readModel.expiries,
     health: async () => ({}),
     ready: async () => ({}),
+    now,
     logger,
     metrics: createMetrics(),
     caching: { current: 300, consistent: 2_592_000 },

@@ -62,8 +62,10 @@ export function memoryExpiries(projected: () => ProjectedExpiries): Expiries {
     },
 
     async summary(now, days) {
-      const of = (madeBy: Maker) => where((expiry) => expiry.madeBy === madeBy);
-      const all = { client: of('client'), server: of('server') };
+      const all = {
+        client: where(({ madeBy }) => madeBy === 'client'),
+        server: where(({ madeBy }) => madeBy === 'server'),
+      };
       const next = (madeBy: Maker) => all[madeBy].find(({ expiresAt }) => expiresAt >= now);
       const expired = (madeBy: Maker) => all[madeBy].filter(({ expiresAt }) => expiresAt < now);
       const within = (count: number) =>

@@ -41,7 +41,9 @@ describe('the read model in Postgres', () => {
     },
   });
   readModelContract(make);
-  describe('expiries', () => expiriesContract(make));
+  describe('expiries', () => {
+    expiriesContract(make);
+  });
 
   describe('as tables', () => {
     let database: TestDatabase;
