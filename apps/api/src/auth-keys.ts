@@ -57,7 +57,7 @@ export function createKeyring(bundle: readonly Certificate[]): Keyring {
   );
 
   // To read a certificate takes longer than to verify it, and tokens bring the same ones again and
-  // again. Only what came with a good chain is kept, so that no stranger fills this up.
+  // again. Only what came with a good leaf is kept; who fills this up all the same costs us time, no more.
   const chained = new LRUCache<string, Certificate>({ max: 100 });
 
   const known = (id: string) => {
@@ -66,10 +66,11 @@ export function createKeyring(bundle: readonly Certificate[]): Keyring {
     return key;
   };
 
-  const fromChain = (x5c: readonly string[], now: Date) => {
-    if (x5c.length > MAX_CERTIFICATES) {
+  const fromChain = (given: readonly unknown[], now: Date) => {
+    if (given.length > MAX_CERTIFICATES) {
       throw new TokenError('INVALID_TOKEN', `more than ${MAX_CERTIFICATES} certificates`);
     }
+    const x5c = texts.parse(given);
     const read = x5c.map((text) => chained.get(text) ?? readCertificate(decodeBase64(text)));
     const [leaf, ...intermediates] = read;
     if (leaf === undefined || !isChained(leaf, intermediates, bundle, now)) {
@@ -88,7 +89,7 @@ export function createKeyring(bundle: readonly Certificate[]): Keyring {
       throw new TokenError('INVALID_TOKEN', 'the kid of the jwk is not its own');
     }
     if (!Array.isArray(x5c)) return known(id);
-    const key = fromChain(certificates.parse(x5c), now);
+    const key = fromChain(x5c, now);
     if (fingerprint(key) !== id) {
       throw new TokenError('INVALID_TOKEN', 'the jwk is not the key of its certificate');
     }
@@ -105,7 +106,7 @@ export function createKeyring(bundle: readonly Certificate[]): Keyring {
   };
 }
 
-const certificates = z.array(z.string());
+const texts = z.array(z.string());
 
 /** The members of a public key, and nothing else; `x5c` counts where it is a list. */
 const jsonWebKey = z.discriminatedUnion('kty', [

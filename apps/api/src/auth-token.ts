@@ -33,7 +33,7 @@ const header = z.object({
   typ: text,
   alg: text,
   kid: text,
-  x5c: list(text),
+  x5c: list(z.unknown()),
   jwk: z.unknown().optional(),
   /** Whatever it is that must be understood, it is not. */
   crit: z.never().optional(),
