@@ -232,21 +232,22 @@ describe('trouble is never an unknown key', () => {
 
 describe('a user with SELECT, INSERT and DELETE', () => {
   test('is all that the store needs', async () => {
-    const role = `worker_${database.url.slice(-12)}`;
+    const url = new URL(database.url);
+    const role = `worker_${url.pathname.slice(-12)}`;
+    url.username = role;
     await database.query(`create role ${role} login`);
     try {
       await database.query(`grant select, insert, delete on private_keys, pending_keys to ${role}`);
-      const url = new URL(database.url);
-      url.username = role;
-      const signer = createKeySigner(
-        new PostgresKeyStore({
-          databaseUrl: url.href,
-          sealer: createSealer({ NOTARY_SIGNER_TS: 'x' }, 'ts'),
-        }),
-      );
+      const store = new PostgresKeyStore({
+        databaseUrl: url.href,
+        sealer: createSealer({ NOTARY_SIGNER_TS: 'x' }, 'ts'),
+      });
+      const signer = createKeySigner(store);
 
       const keys = await createKeys(signer);
       await expect(signer.sign(publishRequest(keys))).resolves.toBeDefined();
+      await store.remove(keys.snapshot);
+      expect(await store.find(keys.gun, 'snapshot', keys.snapshot)).toBeUndefined();
       await signer.close();
     } finally {
       await database.query(`drop owned by ${role}; drop role ${role}`);
