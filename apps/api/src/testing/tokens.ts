@@ -24,16 +24,19 @@ export interface Identity {
   readonly keys: webcrypto.CryptoKeyPair;
 }
 
+const RSA = {
+  name: 'RSASSA-PKCS1-v1_5',
+  modulusLength: 2048,
+  publicExponent: Buffer.from([1, 0, 1]),
+  hash: 'SHA-256',
+} as const;
+
 const ALGORITHMS = {
   'P-256': { name: 'ECDSA', namedCurve: 'P-256' },
   'P-384': { name: 'ECDSA', namedCurve: 'P-384' },
   'P-521': { name: 'ECDSA', namedCurve: 'P-521' },
-  RSA: {
-    name: 'RSASSA-PKCS1-v1_5',
-    modulusLength: 2048,
-    publicExponent: Buffer.from([1, 0, 1]),
-    hash: 'SHA-256',
-  },
+  RSA,
+  'RSA-1024': { ...RSA, modulusLength: 1024 },
   Ed25519: { name: 'Ed25519' },
 } as const;
 
