@@ -235,8 +235,10 @@ describe('a user with SELECT, INSERT and DELETE', () => {
     const url = new URL(database.url);
     const role = `worker_${url.pathname.slice(-12)}`;
     url.username = role;
-    await database.query(`create role ${role} login`);
+    url.password = 'swordfish';
+    await database.query(`create role ${role} login password 'swordfish'`);
     try {
+      await database.query(`grant connect on database ${url.pathname.slice(1)} to ${role}`);
       await database.query(`grant select, insert, delete on private_keys, pending_keys to ${role}`);
       const store = new PostgresKeyStore({
         databaseUrl: url.href,
