@@ -8,7 +8,7 @@ import { NotaryError } from './errors.ts';
 import type { Route } from './paths.ts';
 
 /** Who was let in. */
-export interface Access {
+interface Access {
   /** The `sub` of the token; absent where it has none, as tokens for nobody in particular do. */
   readonly subject?: string;
 }
