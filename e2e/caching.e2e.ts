@@ -1,12 +1,15 @@
 // nginx, configured as docs/examples/nginx.conf has it, in front of two APIs.
 
 import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseGun, type Gun } from '@scrivener/tuf';
 import { createPublisher } from '@scrivener/tuf/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startCluster, type Cluster } from './cluster.ts';
 import { addTarget, createCollection, readSigned } from './collection.ts';
+import { createNotaryUser } from './notary-client.ts';
 import { startCachingProxy, type Proxy } from './proxy.ts';
 import { exchange, getFile, getKey, postUpdate, type Answer } from './tuf-http.ts';
 
@@ -93,6 +96,25 @@ describe.concurrent('a caching proxy', () => {
     const listed = Buffer.from(hashes.sha256, 'base64').toString('hex');
     const snapshot = await getFile(proxy.url, gun, `snapshot.${listed}.json`);
     expect(sha256(snapshot.body)).toBe(listed);
+  });
+
+  test('serves the real client, while its publishers go past it', async () => {
+    const owner = createNotaryUser(cluster.urls[0], cluster.caFile);
+    const reader = createNotaryUser(proxy.url, cluster.caFile);
+    const gun = `example.com/${crypto.randomUUID()}`;
+    const file = join(owner.directory, 'file');
+    writeFileSync(file, 'content\n');
+    const fresh = createNotaryUser(proxy.url, cluster.caFile);
+
+    await owner.run('init', '-p', gun);
+    expect(await reader.run('list', gun)).toContain('No targets present');
+    for (const target of ['v1', 'v2', 'v3']) await owner.run('add', '-p', gun, target, file);
+    await expiry();
+
+    for (const user of [reader, fresh]) {
+      expect((await user.run('list', gun)).match(/^v\d/gm)?.toSorted()).toEqual(['v1', 'v2', 'v3']);
+    }
+    for (const user of [owner, reader, fresh]) user.remove();
   });
 
   test('revalidates with the ETag, and we send no bytes that it has', async () => {
