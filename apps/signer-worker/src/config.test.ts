@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '@scrivener/runtime';
 import { createJobKey } from '@scrivener/signing';
+import { makeChain } from '@scrivener/signing/grpc/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ensureCertificates } from '../../../fixtures/certificates.ts';
 import { readWorkerConfig } from './config.ts';
@@ -50,6 +51,7 @@ describe('readWorkerConfig', () => {
       grpc: {
         address: { port: 7899, written: ':7899' },
         tls: { cert: pem, key: pem, clientCa: pem },
+        maxMessageBytes: 8_388_608,
       },
       queue: undefined,
       storage: { backend: 'postgres', databaseUrl: postgres.db_url, defaultAlias: 'ts1' },
@@ -165,6 +167,23 @@ describe('readWorkerConfig', () => {
     ],
   ])('in production, refuses %j', (settings, message) => {
     expect(() => read({ ...settings, production: true })).toThrow(message);
+  });
+
+  test('lets anybody use keys over gRPC only with a warning, and in production never', async () => {
+    const { client } = await makeChain();
+    writeFileSync(join(folder, 'own.crt'), client.cert);
+    writeFileSync(join(folder, 'own.key'), client.key);
+    const settings = {
+      server: { ...server, tls_cert_file: './own.crt', tls_key_file: './own.key' },
+      storage: { ...postgres, db_url: 'postgres://a:k2Hs@b/c?sslmode=verify-full' },
+    };
+
+    expect(read(settings).warnings).toEqual([
+      'without server.client_ca_file whoever reaches :7899 can make, use and delete keys',
+    ]);
+    expect(() => read({ ...settings, production: true })).toThrow(
+      'production: whoever reaches server.grpc_addr could use and delete keys: set server.client_ca_file',
+    );
   });
 
   test('names a map that a variable tries to replace', () => {

@@ -28,6 +28,8 @@ import { parseJobKeys, type JobKeys } from '@scrivener/signing';
 import { z } from 'zod';
 import { createSealer } from './seal.ts';
 
+const MIB = 1024 * 1024;
+
 /**
  * The worker's settings. Names that the old Signer had mean what they meant (SIGNER §3.2); `queue`,
  * `concurrency` and `production` are ours.
@@ -41,6 +43,9 @@ export const signerSettings = z.object({
       tls_cert_file: text().describe('PEM: the certificate, and its chain; required for gRPC'),
       tls_key_file: text().describe('PEM: its key, not encrypted; required for gRPC'),
       client_ca_file: text().describe('PEM: every client must show a certificate of these CAs'),
+      grpc_message_bytes: whole(8 * MIB, { min: 1024, max: 1024 * MIB }).describe(
+        'bytes of a request over gRPC; more is refused (an old signer: 4194304)',
+      ),
     })
     .prefault({}),
   queue: z
@@ -99,7 +104,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface Config {
   readonly logLevel: LogLevel;
   /** Serves gRPC where there is one; `queue`, `grpc` or both are there. */
-  readonly grpc: { readonly address: ListenAddress; readonly tls: TlsFiles } | undefined;
+  readonly grpc:
+    | { readonly address: ListenAddress; readonly tls: TlsFiles; readonly maxMessageBytes: number }
+    | undefined;
   readonly queue:
     | {
         readonly redis: RedisSettings;
@@ -128,8 +135,8 @@ export function readWorkerConfig(file: string | undefined, environment: Environm
   const section = readConfig(signerSettings, { file, environment, prefix: SIGNER_PREFIX });
   const beside: Beside = (path) => resolveBeside(file, path);
   const { level } = section('logging');
-  const warnings = parseReporting(section('reporting'));
   const grpc = parseGrpc(section('server'), beside);
+  const warnings = [...parseReporting(section('reporting')), ...grpcWarnings(grpc)];
   const queue = parseQueue(section('queue'), beside);
   if (grpc === undefined && queue === undefined) {
     throw new ConfigError(
@@ -146,6 +153,11 @@ export function readWorkerConfig(file: string | undefined, environment: Environm
       redis: queue?.redis,
       passphrases: passphrasesOf(storage, environment),
     });
+    if (grpc !== undefined && grpc.tls.clientCa === undefined) {
+      throw new ConfigError(
+        'production: whoever reaches server.grpc_addr could use and delete keys: set server.client_ca_file',
+      );
+    }
   }
   return {
     logLevel: level,
@@ -188,7 +200,11 @@ function parseGrpc(given: Settings['server'], beside: Beside): Config['grpc'] {
     }
     const pair = readServerPair(beside(tls_cert_file), beside(tls_key_file));
     const clients = client_ca_file === '' ? {} : { clientCa: readCa(beside(client_ca_file)) };
-    return { tls: { ...pair, ...clients }, address: parseAddress(grpc_addr) };
+    return {
+      tls: { ...pair, ...clients },
+      address: parseAddress(grpc_addr),
+      maxMessageBytes: given.grpc_message_bytes,
+    };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const what = error.message.startsWith('address ')
@@ -196,6 +212,13 @@ function parseGrpc(given: Settings['server'], beside: Beside): Config['grpc'] {
       : 'unable to set up TLS';
     throw new ConfigError(`${what}: ${error.message}`, { cause: error });
   }
+}
+
+function grpcWarnings(grpc: Config['grpc']): string[] {
+  if (grpc === undefined || grpc.tls.clientCa !== undefined) return [];
+  return [
+    `without server.client_ca_file whoever reaches ${grpc.address.written} can make, use and delete keys`,
+  ];
 }
 
 function parseQueue(given: Settings['queue'], beside: Beside): Config['queue'] {

@@ -88,7 +88,7 @@ function openSealer(defaultAlias: string): Sealer {
 
 /** Is a Notary Signer to Notary Servers. */
 async function serveGrpc(
-  { address, tls }: NonNullable<Config['grpc']>,
+  { address, tls, maxMessageBytes }: NonNullable<Config['grpc']>,
   keys: KeyStore,
   metrics: WorkerMetrics,
   logger: Logger,
@@ -98,6 +98,7 @@ async function serveGrpc(
       keys,
       address,
       tls,
+      maxMessageBytes,
       onError: (err, call) => logger.error({ err, call }, 'a call failed'),
       onAnswered: (answered) => {
         metrics.called(answered);

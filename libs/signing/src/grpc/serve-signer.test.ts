@@ -9,6 +9,7 @@ import {
   timestampPayload,
   type KeyId,
 } from '@scrivener/tuf';
+import { assert, asyncProperty, constantFrom, uint8Array } from 'fast-check';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { UnreadableKey, type KeyStore } from '../key-store.ts';
@@ -418,6 +419,38 @@ describe('bad requests', () => {
       client.close();
     },
   );
+
+  test('get an answer whatever bytes they are', async () => {
+    const { port } = await serve();
+    const client = new Client(
+      `localhost:${port}`,
+      credentials.createFromSecureContext(clientContext(clientTls())),
+    );
+    closers.push(async () => client.close());
+    const call = (path: string, bytes: Uint8Array) =>
+      new Promise<status>((resolve) => {
+        client.makeUnaryRequest(
+          path,
+          (message: Uint8Array) => Buffer.from(message),
+          (answer) => answer,
+          bytes,
+          { deadline: Date.now() + 10_000 },
+          (error) => resolve(error === null ? status.OK : error.code),
+        );
+      });
+    const paths = [createKey, getKeyInfo, deleteKey, sign, checkHealth].map(
+      ({ definition }) => definition.path,
+    );
+
+    await assert(
+      asyncProperty(constantFrom(...paths), uint8Array({ maxLength: 40 }), async (path, bytes) => {
+        const code = await call(path, bytes);
+
+        expect([status.UNAVAILABLE, status.DEADLINE_EXCEEDED]).not.toContain(code);
+      }),
+      { numRuns: 300 },
+    );
+  });
 
   test('that are too long are RESOURCE_EXHAUSTED', async () => {
     const { port } = await serve({ maxMessageBytes: 1_000 });

@@ -1,1 +1,1 @@
-export { makeCertificates, type TestCertificates } from './certificates.ts';
+export { makeCertificates, makeChain, type TestCertificates } from './certificates.ts';
