@@ -16,4 +16,4 @@ COPY --from=packages /scrivener/apps apps
 COPY --from=packages /scrivener/migrations migrations
 COPY --from=packages /scrivener/scripts scripts
 USER node
-CMD ["node", "--import=@scrivener/runtime/telemetry", "apps/api/src/main.ts", "-config", "/fixtures/server-config.stack.json"]
+CMD ["node", "--import=@scrivener/runtime/telemetry", "apps/api/src/main.ts", "-config", "/etc/scrivener/server.json"]

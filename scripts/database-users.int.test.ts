@@ -115,13 +115,14 @@ describe('migrateDatabases', () => {
   });
 });
 
-describe('the server of the local stack', () => {
-  const changed = (parameters: Readonly<Record<string, string>>) => {
-    const url = new URL(postgres.url);
-    url.search = new URLSearchParams(parameters).toString();
-    return url.href;
-  };
+/** The superuser's URL with these parameters only. */
+function changed(parameters: Readonly<Record<string, string>>): string {
+  const url = new URL(postgres.url);
+  url.search = new URLSearchParams(parameters).toString();
+  return url.href;
+}
 
+describe('the server of the local stack', () => {
   test('speaks with nobody in plain text', async () => {
     await expect(query(changed({ sslmode: 'disable' }), whoAmI)).rejects.toThrow('no encryption');
   });

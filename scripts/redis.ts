@@ -43,12 +43,7 @@ export async function findRedis(onFetch: () => void = () => {}): Promise<RedisPr
   const installed = findOnPath('redis-server') ?? findOnPath('valkey-server');
   if (installed !== undefined) return { command: installed, env: process.env };
   try {
-    const unpacked = await unpackDebianPackages({
-      name: 'redis',
-      packages: ['redis-server', 'redis-tools'],
-      librariesOf: 'redis-tools',
-      onFetch,
-    });
+    const unpacked = await unpackRedis(onFetch);
     const processor = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
     const libraries = join(unpacked, 'usr', 'lib', `${processor}-linux-gnu`);
     return {
@@ -62,6 +57,16 @@ export async function findRedis(onFetch: () => void = () => {}): Promise<RedisPr
       { cause: error },
     );
   }
+}
+
+/** The folder with Debian's Redis and all that it needs. Throws `SetUpError`. */
+export function unpackRedis(onFetch: () => void = () => {}): Promise<string> {
+  return unpackDebianPackages({
+    name: 'redis',
+    packages: ['redis-server', 'redis-tools'],
+    librariesOf: 'redis-tools',
+    onFetch,
+  });
 }
 
 /**
