@@ -207,6 +207,32 @@ describe('a signer that is away', () => {
     await expect(signed).resolves.toBeDefined();
   });
 
+  test('because it was restarted goes unnoticed, by calls under way and by later ones', async () => {
+    const keys = new MemoryKeyStore();
+    const options: GrpcServeOptions = {
+      keys,
+      address: { host: 'localhost', port: 0 },
+      tls: { ...certificates.server, clientCa: certificates.ca },
+      onError: () => {},
+    };
+    const first = await serveGrpcSigner(options);
+    const signer = ask(first.port);
+    const made = await createKeys(signer);
+    const versions = Array.from({ length: 200 }, (_, index) => BigInt(index + 1));
+
+    const signed = versions.map(async (version) => {
+      await delay(Number(version) * 5);
+      return signer.sign(publishRequest(made, version));
+    });
+    await delay(300);
+    await first.close();
+    await serve({ keys, address: { host: 'localhost', port: first.port } });
+
+    expect(
+      new Set((await Promise.all(signed)).map(({ timestamp }) => timestamp[0]?.sig)).size,
+    ).toBe(versions.length);
+  });
+
   test('from the start is UNAVAILABLE, and no reason not to start', async () => {
     await expect(ask(1, 500).createKey(aKey())).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
