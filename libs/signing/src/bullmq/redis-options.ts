@@ -1,5 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis } from 'ioredis';
+// oxlint-disable-next-line import/no-unassigned-import -- it mends ioredis
+import './steady-streams.ts';
 
 /** Where the queue's Redis is, and how one gets in. */
 export interface RedisAddress {
@@ -20,7 +22,7 @@ export interface RedisAddress {
   readonly tls?: ConnectionOptions | undefined;
 }
 
-export interface RedisNode {
+interface RedisNode {
   readonly host: string;
   readonly port: number;
 }
