@@ -1,4 +1,5 @@
 import { renewRoles } from '@scrivener/events';
+import { tracePoint } from '@scrivener/runtime/tracing';
 import { SigningError, type Signer } from '@scrivener/signing';
 import { planRenewal, type Gun, type ServerRole } from '@scrivener/tuf';
 import type { Repositories } from './repositories.ts';
@@ -48,7 +49,7 @@ export function createRenew({ repositories, signer, writer, now }: Dependencies)
       if (root === undefined || request === undefined) return undefined;
       const metafiles = madeBy(gun, 'server', await signServerFiles(signer, request, root));
       return {
-        event: renewRoles(repository, { metafiles, at: at.toISOString(), cause: {} }),
+        event: renewRoles(repository, { metafiles, at: at.toISOString(), cause: tracePoint() }),
         metafiles,
       };
     });

@@ -45,7 +45,15 @@ export function inSpan<Result>(
   attributes: Attributes,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  if (trace.getActiveSpan() === undefined) return work();
+  return trace.getActiveSpan() === undefined ? work() : beginSpan(name, attributes, work);
+}
+
+/** The same, and the beginning of a new trace where there is none. */
+export function beginSpan<Result>(
+  name: string,
+  attributes: Attributes,
+  work: () => Promise<Result>,
+): Promise<Result> {
   return tracer().startActiveSpan(name, { attributes }, async (span) => {
     try {
       return await work();

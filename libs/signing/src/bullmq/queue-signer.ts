@@ -18,9 +18,10 @@ import {
   type Refusal,
 } from '../jobs.ts';
 import { SigningError, type CreateKeyRequest, type Signer } from '../signer.ts';
+import { asking } from '../trace.ts';
 import { Answers } from './answers.ts';
 import { connect, queuePrefix, type RedisClient, type RedisConnection } from './redis-options.ts';
-import { asking, type Carried } from './trace.ts';
+import { carried, type Carried } from './trace.ts';
 import { withoutRepeats } from './without-repeats.ts';
 
 export interface QueueSignerOptions {
@@ -174,14 +175,15 @@ class BullmqSigner implements QueueSigner {
   }
 
   #ask(name: JobName, id: string, data: object): Promise<unknown> {
-    return asking(name, id, (carried) => this.#answer(name, id, data, carried));
+    return asking(name, { 'messaging.message.id': id }, (carrier) =>
+      this.#answer(name, id, data, carried(carrier)),
+    );
   }
 
   /** The answer to a question, or `UNAVAILABLE` when the deadline has passed. */
-  async #answer(name: JobName, id: string, data: object, carried: Carried): Promise<unknown> {
+  async #answer(name: JobName, id: string, data: object, extra: Carried): Promise<unknown> {
     const expires = this.#now() + this.#deadline + CLOCK_SKEW;
-    const put = () =>
-      this.#put(name, id, sealJob(this.#keys, { id, name }, data, expires), carried);
+    const put = () => this.#put(name, id, sealJob(this.#keys, { id, name }, data, expires), extra);
     const { promise: answered, resolve, reject } = Promise.withResolvers<unknown>();
     let trouble: string | undefined;
     const stop = this.#answers.listen(id, (outcome) => {
@@ -227,10 +229,10 @@ class BullmqSigner implements QueueSigner {
   }
 
   /** Whether the question stands in the queue now. */
-  async #put(name: JobName, id: string, job: SealedJob, carried: Carried): Promise<boolean> {
+  async #put(name: JobName, id: string, job: SealedJob, extra: Carried): Promise<boolean> {
     if (this.#redis.status !== 'ready') return false;
     try {
-      await this.#queue.add(name, job, { jobId: id, ...carried });
+      await this.#queue.add(name, job, { jobId: id, ...extra });
       return true;
     } catch {
       return false;

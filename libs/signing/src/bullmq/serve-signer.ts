@@ -22,8 +22,9 @@ import {
 } from '../jobs.ts';
 import { SigningError, type Signer } from '../signer.ts';
 import { SpentJobs } from '../spent-jobs.ts';
+import { answering } from '../trace.ts';
 import { connectionOf, queuePrefix, type RedisConnection } from './redis-options.ts';
-import { answering } from './trace.ts';
+import { carrierOf } from './trace.ts';
 import { withoutRepeats } from './without-repeats.ts';
 
 export interface ServeOptions {
@@ -108,7 +109,8 @@ export function serveSigner({
         onRefused(asked, id);
         return seal(notAccepted(asked));
       }
-      return answering({ id, name, opts: job.opts }, async () => {
+      const attributes = { 'messaging.message.id': id };
+      return answering(name, attributes, carrierOf(job.opts), async () => {
         const started = performance.now();
         try {
           const given = await inTime(answer(signer, name, asked.data));

@@ -1,79 +1,32 @@
-import {
-  context,
-  propagation,
-  ROOT_CONTEXT,
-  SpanKind,
-  SpanStatusCode,
-  trace,
-  type Span,
-} from '@opentelemetry/api';
 import type { JobsOptions } from 'bullmq';
+import { z } from 'zod';
+import type { Carrier } from '../trace.ts';
 
 /*
- * Joins asker and worker in one trace. Where a job comes from is told beside it, in the place that
- * BullMQ keeps for that; it is not authenticated, and nothing but spans and logs depends on it.
- * BullMQ's own telemetry also makes spans of every look at an idle queue, which is why it stays off.
+ * A job carries its trace in the place that BullMQ keeps for that. BullMQ's own telemetry would also
+ * make spans of every look at an idle queue, which is why it stays off.
  */
 
-const tracer = () => trace.getTracer('scrivener');
-
-/** What a job has to carry so that its worker can go on in the same trace. */
+/** What is added to the options of a job. */
 export type Carried = Pick<JobsOptions, 'telemetry'>;
 
-/**
- * Runs `ask` in a span that lasts from question to answer; nothing is carried where there is no trace.
- */
-export function asking<Answer>(
-  jobName: string,
-  jobId: string,
-  ask: (carried: Carried) => Promise<Answer>,
-): Promise<Answer> {
-  if (trace.getActiveSpan() === undefined) return ask({});
-  const options = { kind: SpanKind.PRODUCER, attributes: { 'messaging.message.id': jobId } };
-  return tracer().startActiveSpan(`ask ${jobName}`, options, (span) => {
-    const carrier = {};
-    propagation.inject(context.active(), carrier);
-    return ending(span, () => ask({ telemetry: { metadata: JSON.stringify(carrier) } }));
-  });
+export function carried(carrier: Carrier): Carried {
+  if (Object.keys(carrier).length === 0) return {};
+  return { telemetry: { metadata: JSON.stringify(carrier) } };
 }
 
-/** The part of a job that concerns its trace. */
-interface TracedJob {
-  readonly id?: string | undefined;
-  readonly name: string;
-  readonly opts: Carried;
-}
+const LONGEST = 1_000;
+const carrier = z.record(z.string(), z.string());
 
-/** Does a job in a span below the one of whoever asked; a broken or absent hint does no harm. */
-export function answering<Answer>(job: TracedJob, work: () => Promise<Answer>): Promise<Answer> {
-  const carrier = carrierOf(job.opts?.telemetry?.metadata);
-  if (carrier === undefined) return work();
-  const above = propagation.extract(ROOT_CONTEXT, carrier);
-  const options = {
-    kind: SpanKind.CONSUMER,
-    attributes: { 'messaging.message.id': job.id ?? '' },
-  };
-  return tracer().startActiveSpan(`do ${job.name}`, options, above, (span) => ending(span, work));
-}
-
-function carrierOf(metadata: unknown): object | undefined {
-  if (typeof metadata !== 'string' || metadata.length > 1_000) return undefined;
+/** Whatever stands there: an empty carrier where it is of no use. */
+export function carrierOf(options: unknown): Carrier {
+  const metadata = z
+    .object({ telemetry: z.object({ metadata: z.string().max(LONGEST) }) })
+    .safeParse(options).data?.telemetry.metadata;
+  if (metadata === undefined) return {};
   try {
-    const carrier: unknown = JSON.parse(metadata);
-    return typeof carrier === 'object' && carrier !== null ? carrier : undefined;
+    return carrier.safeParse(JSON.parse(metadata)).data ?? {};
   } catch {
-    return undefined;
-  }
-}
-
-async function ending<Answer>(span: Span, work: () => Promise<Answer>): Promise<Answer> {
-  try {
-    return await work();
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    span.setStatus({ code: SpanStatusCode.ERROR, message });
-    throw error;
-  } finally {
-    span.end();
+    return {};
   }
 }

@@ -19,6 +19,7 @@ import {
 } from '@scrivener/tuf';
 import { createKeySigner } from '../key-signer.ts';
 import { UnreadableKey, type HeldKey, type KeyStore } from '../key-store.ts';
+import { answering as inTrace } from '../trace.ts';
 import {
   createKey,
   deleteKey,
@@ -28,6 +29,7 @@ import {
   type PublicKeyMessage,
   type SignatureMessage,
 } from './protocol.ts';
+import { carrierOf } from './trace.ts';
 
 export interface CallsOptions {
   readonly keys: KeyStore;
@@ -92,13 +94,19 @@ export function createCalls({ keys, callLimit, onError, onAnswered }: CallsOptio
     };
     const reply = async (request: unknown, respond: sendUnaryData<Response>) => {
       const begin = performance.now();
-      const given = await outcome(method.request.parse(request));
+      const parsed = method.request.safeParse(request);
+      const given = parsed.success
+        ? await outcome(parsed.data)
+        : { code: status.INVALID_ARGUMENT, details: 'malformed request' };
       if ('response' in given) respond(null, given.response);
       else respond(given);
       const milliseconds = performance.now() - begin;
       onAnswered({ name: method.name, code: status[given.code], milliseconds });
     };
-    return ({ request }, respond) => void reply(request, respond);
+    return ({ request, metadata }, respond) =>
+      void inTrace(method.name, { 'rpc.system': 'grpc' }, carrierOf(metadata), () =>
+        reply(request, respond),
+      );
   };
 
   return {

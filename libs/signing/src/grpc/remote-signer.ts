@@ -14,6 +14,7 @@ import { LRUCache } from 'lru-cache';
 import { ZodError } from 'zod';
 import { refuseMalformed } from '../key-signer.ts';
 import { SigningError, type CreateKeyRequest, type Signer } from '../signer.ts';
+import { asking } from '../trace.ts';
 import {
   checkHealth,
   createKey,
@@ -178,7 +179,9 @@ class GrpcSigner implements RemoteSigner {
     patience: Patience,
   ): Promise<Response> {
     try {
-      return await this.#channel.call(method, message, patience);
+      return await asking(method.name, { 'rpc.system': 'grpc' }, (carrier) =>
+        this.#channel.call(method, message, { ...patience, carrier }),
+      );
     } catch (error) {
       throw signingError(error);
     }

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials, status, type ServiceError } from '@grpc/grpc-js';
 import type { Method } from './protocol.ts';
+import type { Carrier } from '../trace.ts';
 import { clientContext, type ClientTls } from './tls.ts';
+import { metadataOf } from './trace.ts';
 
 export interface SignerAddress {
   readonly hostname: string;
@@ -16,6 +18,8 @@ export interface Patience {
   readonly retry: boolean;
   /** Bytes that have to be read and signed. */
   readonly bytes?: number;
+  /** Of the trace that the call belongs to. */
+  readonly carrier?: Carrier;
 }
 
 /** A call that takes longer is given up, and the connection with it; in milliseconds. */
@@ -70,14 +74,16 @@ export class SignerChannel {
   async call<Request extends object, Response>(
     method: Method<Request, Response>,
     message: Request,
-    { until, retry, bytes = 0 }: Patience,
+    { until, retry, bytes = 0, carrier = {} }: Patience,
   ): Promise<Response> {
     const atMost = ATTEMPT_LIMIT + (bytes / 1_000_000) * PER_MEGABYTE;
     for (;;) {
       const client = this.#client;
       try {
         const limit = Math.min(until, Date.now() + atMost);
-        return method.response.parse(await attempt(client, method, message, limit));
+        return method.response.parse(
+          await attempt(client, method, message, { deadline: limit, carrier }),
+        );
       } catch (error) {
         if (!isServiceError(error)) throw error;
         if (error.code === status.DEADLINE_EXCEEDED) this.#reconnect(client);
@@ -105,7 +111,7 @@ function attempt<Request extends object>(
   client: Client,
   { definition }: Method<Request>,
   message: Request,
-  deadline: number,
+  { deadline, carrier }: { readonly deadline: number; readonly carrier: Carrier },
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest<object, object>(
@@ -113,6 +119,7 @@ function attempt<Request extends object>(
       definition.requestSerialize,
       definition.responseDeserialize,
       message,
+      metadataOf(carrier),
       { deadline },
       (error, answer) => {
         if (error === null) resolve(answer);
