@@ -6,6 +6,7 @@ import { ConfigError } from '@scrivener/runtime';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ensureCertificates } from '../../../fixtures/certificates.ts';
 import { createJobKey } from '@scrivener/signing';
+import { DEFAULT_GUARD } from '@scrivener/tuf';
 import { readServerConfig } from './config.ts';
 
 const MINIMAL = {
@@ -47,7 +48,15 @@ test('the smallest configuration has these defaults', () => {
     times: { headersMs: 60_000, requestMs: 300_000, idleMs: 75_000 },
     answerMs: 10_000,
     drainMs: 0,
-    renewal: expect.objectContaining({ enabled: true }),
+    guard: DEFAULT_GUARD,
+    renewal: {
+      enabled: true,
+      lifeLeft: 0.33,
+      jitter: 0.1,
+      perSecond: 20,
+      pollMs: 10_000,
+      retryMs: 60_000,
+    },
     production: false,
     debug: false,
     warnings: [],
@@ -90,6 +99,8 @@ test('everything can be said', () => {
     },
     reporting: { bugsnag: { api_key: 'x', release_stage: 'y' } },
     limits: { upload_bytes: '1000', request_seconds: 1.5, answer_seconds: '2' },
+    guard: { version_jump: '5', thresholds: 'all' },
+    renewal: { enabled: 'false', life_left_percent: 50, poll_seconds: 1 },
     production: 'false',
     debug: 'true',
     unknown: { is: 'ignored' },
@@ -133,6 +144,8 @@ test('everything can be said', () => {
     uploads: { uploadBytes: 1000 },
     times: { requestMs: 1500 },
     answerMs: 2000,
+    guard: { ...DEFAULT_GUARD, versionJump: 5n, thresholds: 'all' },
+    renewal: { enabled: false, lifeLeft: 0.5, pollMs: 1_000 },
     production: false,
     debug: true,
     warnings: ['reporting.bugsnag is not there any more: errors are in the log only'],
@@ -420,6 +433,9 @@ describe('a refusal', () => {
     [{ reporting: { bugsnag: { endpoint: 'x' } } }, 'must provide an API key for bugsnag'],
     [{ limits: { upload_bytes: 0 } }, 'limits.upload_bytes'],
     [{ limits: { request_seconds: 'x' } }, 'limits.request_seconds'],
+    [{ guard: { thresholds: 'some' } }, 'guard.thresholds must be "root" or "all"'],
+    [{ guard: { version_jump: 0 } }, 'guard.version_jump must be at least 1'],
+    [{ renewal: { life_left_percent: 76 } }, 'renewal.life_left_percent must be at most 75'],
     [{ production: 'maybe' }, 'production must be true or false'],
   ])('of %j', (settings, message) => {
     expect(() => read(settings)).toThrow(ConfigError);

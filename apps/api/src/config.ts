@@ -29,7 +29,7 @@ import {
   type TlsFiles,
 } from '@scrivener/runtime';
 import { parseJobKeys, type JobKeys } from '@scrivener/signing';
-import type { ServerKeyAlgorithm } from '@scrivener/tuf';
+import { DEFAULT_GUARD, type Guard, type ServerKeyAlgorithm } from '@scrivener/tuf';
 import { z } from 'zod';
 import type { Certificate } from './auth-chain.ts';
 import { readRootCertBundle } from './auth-keys.ts';
@@ -170,6 +170,28 @@ export const serverSettings = z.object({
       ),
     })
     .prefault({}),
+  guard: z
+    .object({
+      enabled: flag(true).describe(
+        'refuse updates that no client could read or follow any more, beyond what the old server refused',
+      ),
+      version_jump: whole(Number(DEFAULT_GUARD.versionJump), MANY).describe(
+        'how far above the current version of a role the next one may be',
+      ),
+      roles: whole(DEFAULT_GUARD.roles, MANY).describe('files in an update'),
+      signatures: whole(DEFAULT_GUARD.signatures, MANY).describe('signatures of a file'),
+      root_keys: whole(DEFAULT_GUARD.rootKeys, MANY).describe('keys in a root'),
+      depth: whole(DEFAULT_GUARD.depth, { min: 10, max: 10_000 }).describe(
+        'objects and lists within each other in what is signed',
+      ),
+      thresholds: z
+        .enum(['root', 'all'], 'must be "root" or "all"')
+        .prefault(DEFAULT_GUARD.thresholds)
+        .describe(
+          'where a threshold may not be above the number of keys: of the roles in `root`, or of `all`, delegations too, which clients leave without keys',
+        ),
+    })
+    .prefault({}),
   renewal: z
     .object({
       enabled: flag(true).describe(
@@ -243,6 +265,8 @@ export interface Config {
   readonly answerMs: number;
   /** How long load balancers have to turn away from a process that will stop, in milliseconds. */
   readonly drainMs: number;
+  /** Absent where it is switched off. */
+  readonly guard: Guard | undefined;
   readonly renewal: RenewalSettings;
   readonly production: boolean;
   readonly debug: boolean;
@@ -302,11 +326,18 @@ export function readServerConfig(
     },
     answerMs: limits.answer_seconds,
     drainMs: limits.drain_seconds * 1000,
+    guard: parseGuard(section('guard')),
     renewal: parseRenewal(section('renewal')),
     production,
     debug: section('debug'),
     warnings: [...reporting.warnings, ...auth.warnings],
   };
+}
+
+function parseGuard(given: Settings['guard']): Guard | undefined {
+  if (!given.enabled) return undefined;
+  const { version_jump, roles, signatures, root_keys: rootKeys, depth, thresholds } = given;
+  return { versionJump: BigInt(version_jump), roles, signatures, rootKeys, depth, thresholds };
 }
 
 function parseRenewal(given: Settings['renewal']): RenewalSettings {

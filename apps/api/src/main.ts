@@ -66,6 +66,7 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     logger,
     now,
     timeoutMs: config.answerMs,
+    guard: config.guard,
     countRenewal: count,
   });
   const app = createApp({

@@ -10,6 +10,7 @@ import {
   rolesInPlay,
   TufError,
   verifyUpdate,
+  type Guard,
   type Gun,
   type Metafile,
   type VerifiedUpdate,
@@ -26,6 +27,15 @@ export interface PublishCommand {
   readonly cause: Cause;
 }
 
+interface Dependencies {
+  readonly repositories: Repositories;
+  readonly signer: Pick<Signer, 'sign'>;
+  readonly writer: Writer;
+  /** Notary's own rules only where it is absent. */
+  readonly guard: Guard | undefined;
+  readonly now: () => Date;
+}
+
 /**
  * Makes an update current, together with the snapshot and timestamp that are signed for it: one
  * event; gives that timestamp. Signing comes first and the append last, so that whatever fails
@@ -34,12 +44,13 @@ export interface PublishCommand {
  * An update whose every file is current already, byte for byte, adds nothing and gives the timestamp
  * that is there: a client whose answer got lost may ask again. Throws `TufError` where the rules refuse the update, `SigningError` and `Unavailable`.
  */
-export function createPublish(
-  repositories: Repositories,
-  signer: Pick<Signer, 'sign'>,
-  writer: Writer,
-  now: () => Date,
-): (command: PublishCommand) => Promise<MetafileRef> {
+export function createPublish({
+  repositories,
+  signer,
+  writer,
+  guard,
+  now,
+}: Dependencies): (command: PublishCommand) => Promise<MetafileRef> {
   return async ({ gun, upload, cause }) => {
     let there: MetafileRef | undefined;
     const recorded = await writer.write(gun, async (repository, attempt) => {
@@ -58,6 +69,7 @@ export function createPublish(
         upload,
         serverKeys: new Set(repository.keys.keys()),
         now: at,
+        guard,
       });
       const signed = await sign(signer, verified);
       const metafiles = [

@@ -1,8 +1,9 @@
 import type { EventStore } from '@scrivener/events';
 import type { ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
+import { beginSpan } from '@scrivener/runtime/tracing';
 import type { Signer } from '@scrivener/signing';
-import type { ServerKeyAlgorithm } from '@scrivener/tuf';
+import type { Guard, ServerKeyAlgorithm } from '@scrivener/tuf';
 import type { Deps } from './app.ts';
 import { createCurrentServerRole } from './current-server-role.ts';
 import { createDelete } from './delete.ts';
@@ -24,6 +25,8 @@ export interface Ports {
   readonly now: () => Date;
   /** How long a request may wait for log, signer and projection, in milliseconds. */
   readonly timeoutMs: number;
+  /** What is refused beyond Notary's own rules; nothing where it is absent. */
+  readonly guard?: Guard | undefined;
   /** Told of each renewal because of a read. */
   readonly countRenewal?: CountRenewal;
 }
@@ -38,13 +41,16 @@ interface UseCases extends Pick<
 
 export function createUseCases(ports: Ports): UseCases {
   const { events, readModel, signer, algorithm, logger, now, timeoutMs } = ports;
-  const { countRenewal = () => {} } = ports;
+  const { guard, countRenewal = () => {} } = ports;
   const repositories = createRepositories(events);
   const writer = createWriter(repositories, readModel, timeoutMs);
   const keys = createServerKeys(repositories, signer, writer, { algorithm, now });
-  const renew = createRenew({ repositories, signer, writer, now });
+  const renewNow = createRenew({ repositories, signer, writer, now });
+  // Also those of the schedule, which nobody has asked for, are seen by traces.
+  const renew: Renew = (gun, due) =>
+    beginSpan('renew', { 'scrivener.gun': gun }, () => renewNow(gun, due));
   return {
-    publish: createPublish(repositories, signer, writer, now),
+    publish: createPublish({ repositories, signer, writer, guard, now }),
     renew,
     currentServerRole: createCurrentServerRole({
       renew,

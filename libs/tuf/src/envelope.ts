@@ -21,6 +21,8 @@ export interface Envelope {
   readonly version: bigint;
   readonly expires: Time;
   readonly signatures: readonly EnvelopeSignature[];
+  /** Names of members beside `signed` and `signatures`. */
+  readonly others: readonly string[];
   /** The first character behind the document, which is refused later than malformed JSON is. */
   readonly trailing: string | undefined;
 }
@@ -36,6 +38,8 @@ export function envelopeOf(metafile: Metafile | UploadedFile): Envelope {
   return 'envelope' in metafile ? metafile.envelope : parseEnvelope(metafile.bytes);
 }
 
+const MEMBERS: ReadonlySet<string> = new Set(['signed', 'signatures']);
+
 function parseEnvelope(bytes: Uint8Array): Envelope {
   try {
     const { value, trailing } = readJson(decodeUtf8(bytes));
@@ -47,6 +51,7 @@ function parseEnvelope(bytes: Uint8Array): Envelope {
       version: int64OrNull(signed?.get('version')),
       expires: timeOrNull(signed?.get('expires')),
       signatures: listOrNull(document?.get('signatures')).map(parseSignature),
+      others: [...(document?.keys() ?? [])].filter((name) => !MEMBERS.has(name)),
       trailing,
     };
   } catch (error) {

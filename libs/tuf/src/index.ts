@@ -7,6 +7,7 @@ export {
   type WrittenSignature,
 } from './envelope.ts';
 export { TufError, type TufErrorCode } from './errors.ts';
+export { DEFAULT_GUARD, GuardRefusal, type Guard } from './guard.ts';
 export { parseGun, type Gun } from './gun.ts';
 export {
   keyId,

@@ -68,6 +68,11 @@ function readTargets(file: RoleFile): Targets {
   };
 }
 
+/** Targets, or a delegation, that the rules have let pass. */
+export function readStoredTargets(metafile: Metafile): Targets {
+  return readTargets(roleFile(metafile));
+}
+
 /** Checks targets but for their expiry: signatures, then structure (WIRE §6.3). Throws `Refusal`. */
 export function verifyTargets(metafile: Metafile, root: Root): Targets {
   const file = roleFile(metafile);

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { canonicalJson } from './canonical-json.ts';
 import { firstCertificate, usableRootKeys } from './certificates.ts';
 import { envelopeOf, marshalEnvelope, parseMetafile } from './envelope.ts';
+import { checkCost, checkFileCount, checkUsable, DEFAULT_GUARD } from './guard.ts';
 import { parseGun } from './gun.ts';
 import { keyId } from './key.ts';
 import type { UploadedFile } from './metafile.ts';
@@ -56,6 +57,19 @@ describe.each(collections)('%s', (collection) => {
 
     expect(() => {
       checkServerPayload(role, Buffer.from(canonicalJson(signed ?? null)));
+    }).not.toThrow();
+  });
+
+  test('the guard has nothing against any of it, as a first publish', () => {
+    const guard = { ...DEFAULT_GUARD, thresholds: 'all' } as const;
+    const uploaded = [...files.values()].filter(({ role }) => role !== 'timestamp');
+
+    expect(() => {
+      checkFileCount(uploaded, guard);
+      for (const file of uploaded) {
+        checkCost(file, guard);
+        checkUsable(file, undefined, guard);
+      }
     }).not.toThrow();
   });
 

@@ -1,4 +1,5 @@
-import { judge, Refusal, TufError } from './errors.ts';
+import { judge, Refusal, TufError, type TufErrorCode } from './errors.ts';
+import { checkCost, checkFileCount, checkUsable, type Guard } from './guard.ts';
 import type { Gun } from './gun.ts';
 import type { KeyId } from './key.ts';
 import type { Metafile, UploadedFile } from './metafile.ts';
@@ -25,6 +26,8 @@ export interface Update {
   /** Keys that sign for this repository. */
   readonly serverKeys: ReadonlySet<KeyId>;
   readonly now: Date;
+  /** Limits beyond Notary's own rules; none where absent. */
+  readonly guard?: Guard | undefined;
 }
 
 /** An update that passed every check. It becomes current once the server has signed. */
@@ -44,11 +47,13 @@ export function rolesInPlay(uploaded: readonly RoleName[]): RoleName[] {
 
 /**
  * May this update follow what is stored? The checks in their order, for the first one that fails
- * is the answer (WIRE §6.1). Throws `TufError` where it may not.
+ * is the answer (WIRE §6.1). The guard has its say last, but for what would cost too much to verify.
+ * Throws `TufError` where it may not.
  */
 export function verifyUpdate(update: Update): VerifiedUpdate {
-  const { gun, current, serverKeys, now } = update;
+  const { gun, current, serverKeys, now, guard } = update;
   const uploaded = new Map<RoleName, UploadedFile>(update.upload.map((file) => [file.role, file]));
+  if (guard !== undefined) checkCosts(uploaded, guard);
 
   const { root, file: rootFile } = establishRoot(update, uploaded.get('root'));
   const targets = loadTargets(update, uploaded, root);
@@ -68,11 +73,27 @@ export function verifyUpdate(update: Update): VerifiedUpdate {
         }
       : { gun, timestamp: { ...planTimestamp(current.get('timestamp'), occasion), snapshot } };
 
-  const metafiles = [...inPlay, ...(snapshot === undefined ? [] : [snapshot])].filter(
-    (file) => uploaded.get(file.role) === file,
-  );
+  const metafiles = [...inPlay, ...(snapshot === undefined ? [] : [snapshot])]
+    .map(({ role }) => uploaded.get(role))
+    .filter((file) => file !== undefined);
   checkVersions(metafiles, current);
+  if (guard !== undefined) {
+    for (const file of metafiles) {
+      judge(codeOf(file.role), () => checkUsable(file, current.get(file.role), guard));
+    }
+  }
   return { metafiles, request, root: rootFile };
+}
+
+function checkCosts(uploaded: ReadonlyMap<RoleName, UploadedFile>, guard: Guard): void {
+  const files = [...uploaded.values()].filter(({ role }) => role !== 'timestamp');
+  judge('VALIDATION', () => checkFileCount(files, guard));
+  for (const file of files) judge(codeOf(file.role), () => checkCost(file, guard));
+}
+
+function codeOf(role: RoleName): TufErrorCode {
+  if (role === 'root') return 'BAD_ROOT';
+  return role === 'snapshot' ? 'BAD_SNAPSHOT' : 'BAD_TARGETS';
 }
 
 interface EstablishedRoot {

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { text } from 'node:stream/consumers';
+import { createLogger } from '@scrivener/runtime';
 import { SigningError } from '@scrivener/signing';
 import { sha256Of, TufError, type TufErrorCode } from '@scrivener/tuf';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Signed } from '@scrivener/tuf/testing';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Unavailable } from '../errors.ts';
 import type { PublishCommand } from '../publish.ts';
 import { firstPublish, formOf, gunOf, post } from '../testing/client.ts';
@@ -270,6 +272,10 @@ describe('a use case that throws', () => {
   });
 });
 
+const withVersion = (version: number) => ({
+  change: (signed: Signed) => Object.assign(signed, { version }),
+});
+
 describe('the whole way', () => {
   let server: TestServer;
   beforeAll(async () => {
@@ -301,6 +307,29 @@ describe('the whole way', () => {
         '{"code":"VERSION","message":"A newer version of metadata is already available.","detail":{}}',
       ),
     );
+  });
+
+  test('what would lock clients out is refused, and named in the log by its checksum', async () => {
+    const gun = gunOf('poison');
+    const owner = await firstPublish(server, gun);
+    const part = owner.targets({}, withVersion(2_000_000_000));
+    const warned: unknown[] = [];
+    const child = vi.spyOn(server.deps.logger, 'child').mockImplementation((fields) => {
+      const log = createLogger('fatal').child(fields);
+      vi.spyOn(log, 'warn').mockImplementation((...line: unknown[]) => warned.push(line));
+      return log as never;
+    });
+
+    const refusal = await post(server, gun, [part]);
+    child.mockRestore();
+
+    const message = 'targets refused: version 2000000000 is more than 1000000 above version 1';
+    expect(refusal).toEqual(
+      refused(400, invalidUpdate(detail('ErrBadTargets', `{"Msg":"${message}"}`))),
+    );
+    const file = { role: 'targets', version: '2000000000', sha256: sha256Of(part.bytes) };
+    expect(warned).toEqual([[{ refused: [file] }, `the guard refused an update: ${message}`]]);
+    expect(await post(server, gun, [owner.targets({}, withVersion(2))])).toEqual(EMPTY_OK);
   });
 
   test('a first update without root is refused with what is missing', async () => {

@@ -1,6 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { MetafileRef } from '@scrivener/events';
-import { parseMetafile, parseRoleName, TufError, type UploadedFile } from '@scrivener/tuf';
+import {
+  GuardRefusal,
+  parseMetafile,
+  parseRoleName,
+  TufError,
+  type UploadedFile,
+} from '@scrivener/tuf';
 import { answer, type Reply } from '../answer.ts';
 import { asNotaryError, NotaryError, type NotaryCode } from '../errors.ts';
 import { parseMediaType } from '../media-type.ts';
@@ -75,5 +81,19 @@ function logRefusal(res: Reply, error: unknown): void {
   if (error instanceof TufError && error.code === 'BAD_TARGETS') {
     res.locals.log.error(`ErrBadTargets: ${error.message}`);
   }
+  if (error instanceof TufError && error.cause instanceof GuardRefusal) {
+    logGuarded(res, error.cause);
+  }
   res.locals.log.info(typeof detail === 'string' ? `${line}: ${detail}` : line);
+}
+
+/** Files of one refusal that are named in the log. */
+const NAMED_FILES = 20;
+
+/** Somebody who holds keys tried to lock others out: which bytes that was, to be found again. */
+function logGuarded({ locals }: Reply, { message, files }: GuardRefusal): void {
+  const refused = files.slice(0, NAMED_FILES).map(({ role, version, sha256 }) => {
+    return { role, version: version.toString(), sha256 };
+  });
+  locals.log.warn({ refused }, `the guard refused an update: ${message}`);
 }

@@ -11,6 +11,7 @@ import { runProjection } from '@scrivener/read-model';
 import { memoryReadModel } from '@scrivener/read-model/memory';
 import { createLogger, type TlsFiles } from '@scrivener/runtime';
 import { createMemorySigner } from '@scrivener/signing/memory';
+import { DEFAULT_GUARD } from '@scrivener/tuf';
 import { ensureCertificates } from '../../../../fixtures/certificates.ts';
 import { createApp, type Deps } from '../app.ts';
 import { createMetrics } from '../metrics.ts';
@@ -106,7 +107,16 @@ function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
   void runProjection(readModel, events, { signal, onError });
   const algorithm = 'ed25519';
   return {
-    ...createUseCases({ events, readModel, signer, algorithm, logger, now, timeoutMs: 10_000 }),
+    ...createUseCases({
+      events,
+      readModel,
+      signer,
+      algorithm,
+      logger,
+      now,
+      timeoutMs: 10_000,
+      guard: DEFAULT_GUARD,
+    }),
     readModel,
     expiries: readModel.expiries,
     health: async () => ({}),

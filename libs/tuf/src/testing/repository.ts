@@ -1,4 +1,5 @@
 import { parseMetafile } from '../envelope.ts';
+import type { Guard } from '../guard.ts';
 import type { Gun } from '../gun.ts';
 import type { Metafile } from '../metafile.ts';
 import { planRenewal } from '../plan-renewal.ts';
@@ -22,6 +23,8 @@ export class Repository {
   readonly snapshotKey = serverKey('ecdsa', Buffer.alloc(32, 2));
   readonly #keys: ReadonlyMap<string, ServerPrivateKey>;
   now: Date;
+  /** Of uploads; none unless it is set. */
+  guard: Guard | undefined;
 
   constructor(gun: Gun, now: Date) {
     this.gun = gun;
@@ -37,9 +40,9 @@ export class Repository {
   }
 
   verify(...parts: readonly Part[]): VerifiedUpdate {
-    const { gun, current, serverKeys, now } = this;
+    const { gun, current, serverKeys, now, guard } = this;
     const upload = parts.map(({ role, bytes }) => parseMetafile(role, bytes));
-    return verifyUpdate({ gun, current, upload, serverKeys, now });
+    return verifyUpdate({ gun, current, upload, serverKeys, now, guard });
   }
 
   /** Verifies, has it signed and stores it. */
