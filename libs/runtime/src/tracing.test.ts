@@ -26,7 +26,7 @@ describe('while traces are off', () => {
 function program(lines: string, environment: Readonly<Record<string, string>>) {
   const tracing = JSON.stringify(join(import.meta.dirname, 'tracing.ts'));
   const source = `
-    import { inSpan, recordSpan, tracePoint, flushTraces, hasTraces } from ${tracing};
+    import { beginSpan, inSpan, recordSpan, tracePoint, flushTraces, hasTraces } from ${tracing};
     import { createServer, request } from 'node:http';
     ${lines}`;
   const telemetry = join(import.meta.dirname, 'telemetry.ts');
@@ -64,6 +64,19 @@ describe('the telemetry module', () => {
     expect(stdout.match(new RegExp(`\\n  traceId: '${traceId}'`, 'g'))).toHaveLength(2);
     expect(stdout).toMatch(/\n {2}name: 'inner'/);
     expect(stdout).toMatch(/\n {2}name: 'GET'/);
+  });
+
+  test('begins a trace for work that nobody asked for, and only for that which says so', async () => {
+    const { stdout } = await program(
+      `await inSpan('of nobody', {}, async () => {});
+      await beginSpan('renew', {}, () => inSpan('below', {}, async () => {}));
+      await flushTraces();
+      process.exit();`,
+      { OTEL_TRACES_EXPORTER: 'console' },
+    );
+
+    expect(stdout.match(/\n {2}name: '.*'/g)).toEqual(["\n  name: 'below'", "\n  name: 'renew'"]);
+    expect(new Set(stdout.match(/\n {2}traceId: '.*'/g)).size).toBe(1);
   });
 
   test('writes no span down that is not recorded, but its trace', async () => {
