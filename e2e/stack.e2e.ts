@@ -241,7 +241,7 @@ describe('npm start', () => {
       const refused = npmStart(data, port, { NOTARY_SIGNER_STORAGE_BACKEND: 'mysql' });
       expect(await refused.exit).toBe(1);
       expect(refused.errors()).toMatch(
-        /^npm start: signer-worker did not start: "mysql" is not .*\n$/,
+        /^npm start: signer-worker did not start: mysql is not an allowed backend.*\n$/,
       );
       expect(processesOf(data)).toEqual([]);
     },
