@@ -143,7 +143,7 @@ const soonestWhere = (condition: string) => `
   select ${COLUMNS} from expiries where made_by = $1 and expires_at <= $2 ${condition}
   order by expires_at, gun_sha256, role, subject limit $3`;
 
-const SOONEST = soonestWhere('');
+export const SOONEST = soonestWhere('');
 const NEXT = soonestWhere('and (expires_at, gun_sha256, role, subject) > ($4, $5, $6, $7)');
 
 const expired = (maker: Maker) =>
@@ -167,7 +167,7 @@ const SUMMARY = `
  * until the first is through, sees its claim and leaves it. The bounds are what an index can find;
  * what is due of it is told by the life of each file and by the place of its GUN in the jitter.
  */
-const CLAIM = `
+export const CLAIM = `
   with due as (
     select gun_sha256, min(gun) as gun, min(expires_at) as soonest,
       array_agg(role order by role) as roles, array_agg(version::text order by role) as versions
@@ -192,7 +192,7 @@ const CLAIM = `
   select gun, roles, versions from due join claimed using (gun_sha256)
   order by soonest, gun_sha256`;
 
-const ALARMS = `
+export const ALARMS = `
   select expiry.* from (
     select ${COLUMNS}, gun_sha256, expires_at, (
       select min(asked.days) from unnest($2::int[]) as asked (days)
