@@ -54,6 +54,25 @@ describe('an expired timestamp', () => {
 
     expect(new Set(files.map((file) => file?.version))).toEqual(new Set([2n]));
     expect((await memory.events.readAfter(0, Infinity)).length).toBe(before + 1);
+
+    later(FIFTEEN_DAYS);
+    const again = await Promise.all(both.map((each) => each.currentServerRole(gun, 'timestamp')));
+    expect(again.map((file) => file?.version)).toEqual([3n, 3n]);
+  });
+
+  test('under an expired snapshot of a client costs a look every few seconds', async () => {
+    const process = memory.process();
+    const owner = await ownerOf(process, gun, { now, ownSnapshot: true });
+    const snapshot = () => owner.snapshot({ expires: '2026-11-23T00:00:00Z' });
+    await process.publish(commandOf(gun, [owner.root(), owner.targets(), snapshot()]));
+    later(2 * 86_400);
+    const readStream = vi.spyOn(memory.events, 'readStream');
+
+    for (let n = 0; n < 5; n += 1) {
+      expect((await process.currentServerRole(gun, 'snapshot'))?.version).toBe(1n);
+    }
+
+    expect(readStream).toHaveBeenCalledTimes(1);
   });
 
   test('is served as it is while the signer is away, which is asked every few seconds', async () => {

@@ -66,12 +66,13 @@ function createLastResort({ renew, count, logger, now }: Dependencies) {
   const attempt = async (gun: Gun): Promise<void> => {
     try {
       const outcome = await renew(gun);
-      if (outcome !== 'renewed') {
+      if (outcome === 'impossible') {
         vain.set(gun, now().getTime());
         return;
       }
-      away = -Infinity;
       vain.delete(gun);
+      if (outcome === 'unneeded') return;
+      away = -Infinity;
       count('read', 'renewed');
     } catch (err) {
       vain.set(gun, now().getTime());

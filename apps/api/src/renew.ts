@@ -1,7 +1,14 @@
 import { renewRoles } from '@scrivener/events';
 import { tracePoint } from '@scrivener/runtime/tracing';
 import { SigningError, type Signer } from '@scrivener/signing';
-import { planRenewal, type Gun, type ServerRole } from '@scrivener/tuf';
+import {
+  isExpired,
+  planRenewal,
+  type Gun,
+  type Metafile,
+  type RoleName,
+  type ServerRole,
+} from '@scrivener/tuf';
 import type { Repositories } from './repositories.ts';
 import { madeBy, signServerFiles } from './sign.ts';
 import type { Writer } from './writer.ts';
@@ -18,7 +25,7 @@ interface Dependencies {
  * and still at the version that the caller saw. One event.
  *
  * - `renewed`: they are current, and every API can read them
- * - `unneeded`: nothing is due any more; somebody else was faster
+ * - `unneeded`: nothing is due, or has expired where no role was named; somebody else was faster
  * - `impossible`: the server does not hold the keys
  *
  * Throws `SigningError` and `Unavailable`; then nothing has happened, or it will be seen.
@@ -45,7 +52,7 @@ export function createRenew({ repositories, signer, writer, now }: Dependencies)
         now: at,
         due: new Set(due.map(([role]) => role)),
       });
-      isNeeded = due.length > 0;
+      isNeeded = seen.size > 0 ? due.length > 0 : hasExpired(current, at);
       if (root === undefined || request === undefined) return undefined;
       const metafiles = madeBy(gun, 'server', await signServerFiles(signer, request, root));
       return {
@@ -56,6 +63,13 @@ export function createRenew({ repositories, signer, writer, now }: Dependencies)
     if (recorded !== undefined) return 'renewed';
     return isNeeded ? 'impossible' : 'unneeded';
   };
+}
+
+function hasExpired(current: ReadonlyMap<RoleName, Metafile>, at: Date): boolean {
+  return (['snapshot', 'timestamp'] as const).some((role) => {
+    const file = current.get(role);
+    return file !== undefined && isExpired(file, at);
+  });
 }
 
 /** Whether the signer is away, so that it would answer to no other repository either. */
