@@ -247,6 +247,9 @@ denied 'a worker reaches the log' in_container signer-worker node -e "$connect" 
 denied 'a projector reaches the queue' in_container projector node -e "$connect" "$queue" 6379
 denied 'a worker is root' in_container signer-worker node -e 'process.exit(process.getuid() === 0 ? 0 : 1)'
 denied 'a program changes its image' in_container api touch /scrivener/mine
+check_config="node apps/api/src/main.ts -config /etc/scrivener/server.json -check-config"
+in_container api $check_config >>"$LOG"
+denied 'production with keys of development' in_container --env NOTARY_SERVER_PRODUCTION=true api $check_config
 denied 'Redis answers without a certificate' in_container redis redis-cli --tls --cacert /run/secrets/root-ca.crt ping
 denied 'Redis answers plain text' in_container redis redis-cli ping
 

@@ -84,6 +84,21 @@ describe('startPostgres', () => {
     expect(await query(next.url, 'select 1 as one')).toEqual([{ one: 1 }]);
   });
 
+  test('has one superuser, whose password is replaced where it was lost', async () => {
+    const folder = newFolder();
+    const first = await start(folder);
+    await first.stop();
+    rmSync(join(folder, 'data-password'));
+
+    const second = await start(folder);
+
+    expect(new URL(second.url).password).not.toBe(new URL(first.url).password);
+    expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+    const old = new URL(second.url);
+    old.password = new URL(first.url).password;
+    await expect(query(old.href, 'select 1')).rejects.toThrow('password authentication failed');
+  });
+
   test('says how the server ended', async () => {
     const postgres = await start(newFolder());
 

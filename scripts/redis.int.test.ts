@@ -1,8 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
+import { CA_FILE, FIXTURES } from '../fixtures/certificates.ts';
 import { isAlive } from './processes.ts';
 import { findRedis, startRedis, type Redis } from './redis.ts';
 
@@ -19,12 +22,13 @@ function newFolder(): string {
   return folder;
 }
 
-async function start(folder: string): Promise<Redis> {
+async function start(folder: string, tls = false): Promise<Redis> {
   const redis = await startRedis({
     program: await findRedis(),
     directory: join(folder, 'data'),
     log: join(folder, 'redis.log'),
     durable: true,
+    tls,
   });
   started.push(redis);
   return redis;
@@ -42,7 +46,40 @@ function ask({ port }: Redis, command: string): Promise<string> {
   });
 }
 
+function askOverTls({ port }: Redis, options: ConnectionOptions): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({ port, host: '127.0.0.1', ...options }, () =>
+      socket.write('PING\r\n'),
+    );
+    socket.once('data', (answer) => {
+      socket.destroy();
+      resolve(answer.toString());
+    });
+    socket.once('error', reject);
+    socket.once('close', () => reject(new Error('closed')));
+  });
+}
+
+const ca = () => readFileSync(CA_FILE);
+const pairOf = (name: string) => ({
+  cert: readFileSync(join(FIXTURES, `${name}.crt`)),
+  key: readFileSync(join(FIXTURES, `${name}.key`)),
+});
+
 describe('startRedis', () => {
+  test('answers with TLS who has a certificate to be a client with, and nobody else', async () => {
+    const redis = await start(newFolder(), true);
+
+    for (const name of ['notary-server', 'notary-signer']) {
+      expect(await askOverTls(redis, { ca: ca(), ...pairOf(name) })).toBe('+PONG\r\n');
+    }
+    await expect(askOverTls(redis, { ca: ca() })).rejects.toThrow();
+    await expect(askOverTls(redis, { ca: ca(), ...pairOf('postgres') })).rejects.toThrow();
+    await expect(askOverTls(redis, pairOf('notary-server'))).rejects.toThrow('self-signed');
+    const plain = ask(redis, 'PING').catch(() => 'refused');
+    expect(await Promise.race([plain, sleep(1_000, 'nothing')])).not.toContain('PONG');
+  });
+
   test('keeps its data for the next start', async () => {
     const folder = newFolder();
     const first = await start(folder);
