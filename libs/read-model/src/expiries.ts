@@ -94,7 +94,7 @@ export interface Expiries {
 }
 
 /** The row of an expiry. */
-export interface ExpiryRow extends Omit<Expiry, 'publishedAt' | 'expiresAt'> {
+interface ExpiryRow extends Omit<Expiry, 'publishedAt' | 'expiresAt'> {
   readonly publishedAt: string;
   readonly expiresAt: string;
 }
