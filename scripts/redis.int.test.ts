@@ -60,6 +60,9 @@ function askOverTls({ port }: Redis, options: ConnectionOptions): Promise<string
   });
 }
 
+/** How OpenSSL words it depends on who of the two is faster. */
+const REFUSED = /alert (?:certificate required|unsupported certificate)|ECONNRESET|closed/;
+
 const ca = () => readFileSync(CA_FILE);
 const pairOf = (name: string) => ({
   cert: readFileSync(join(FIXTURES, `${name}.crt`)),
@@ -73,8 +76,8 @@ describe('startRedis', () => {
     for (const name of ['notary-server', 'notary-signer']) {
       expect(await askOverTls(redis, { ca: ca(), ...pairOf(name) })).toBe('+PONG\r\n');
     }
-    await expect(askOverTls(redis, { ca: ca() })).rejects.toThrow();
-    await expect(askOverTls(redis, { ca: ca(), ...pairOf('postgres') })).rejects.toThrow();
+    await expect(askOverTls(redis, { ca: ca() })).rejects.toThrow(REFUSED);
+    await expect(askOverTls(redis, { ca: ca(), ...pairOf('postgres') })).rejects.toThrow(REFUSED);
     await expect(askOverTls(redis, pairOf('notary-server'))).rejects.toThrow('self-signed');
     const plain = ask(redis, 'PING').catch(() => 'refused');
     expect(await Promise.race([plain, sleep(1_000, 'nothing')])).not.toContain('PONG');
