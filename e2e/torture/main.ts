@@ -1,0 +1,53 @@
+// `npm run torture -- --seed 7 --seconds 60`: breaks the real stack in every way it knows, and checks
+// that nothing was lost and nothing was wrong. Exits 1 on a violation. See docs/torture.md.
+
+import { parseArgs } from 'node:util';
+import { ensureCertificates } from '../../fixtures/certificates.ts';
+import { runChaos } from './chaos.ts';
+import { FAULT_KINDS, type FaultKind } from './faults.ts';
+import { reportOf } from './report.ts';
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    seconds: { type: 'string', default: '60' },
+    publishers: { type: 'string', default: '8' },
+    readers: { type: 'string', default: '4' },
+    faults: { type: 'string', default: FAULT_KINDS.join(',') },
+  },
+});
+
+const startedAt = Date.now();
+const say = (line: string) =>
+  console.log(`${((Date.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s  ${line}`);
+
+const seed = whole('seed', values.seed);
+await ensureCertificates(new Date());
+const figures = await runChaos({
+  seed,
+  seconds: whole('seconds', values.seconds),
+  publishers: whole('publishers', values.publishers),
+  readers: whole('readers', values.readers),
+  faults: values.faults
+    .split(',')
+    .filter((kind) => kind !== '')
+    .map(faultKind),
+  say,
+});
+console.log(reportOf(seed, figures).join('\n'));
+process.exit(figures.history.violations.length === 0 ? 0 : 1);
+
+function whole(name: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) usage(`--${name} wants a whole number`);
+  return Number(text);
+}
+
+function faultKind(text: string): FaultKind {
+  const kind = FAULT_KINDS.find((each) => each === text);
+  return kind ?? usage(`--faults knows ${FAULT_KINDS.join(', ')}; not ${text}`);
+}
+
+function usage(problem: string): never {
+  console.error(`npm run torture: ${problem}`);
+  process.exit(2);
+}
