@@ -38,10 +38,11 @@ export function createTorment(gun: Gun, isVolatile: boolean): Torment {
 export function firstParts(
   torment: Torment,
   serverKeys: { readonly timestamp: PublicKey; readonly snapshot: PublicKey },
+  now = new Date(),
 ): Part[] {
   torment.incarnation += 1;
   const seed = `${torment.gun} ${torment.incarnation}`;
-  const owner = createPublisher(torment.gun, { serverKeys, seed });
+  const owner = createPublisher(torment.gun, { serverKeys, seed, now });
   if (!torment.isVolatile) owner.delegate(DELEGATION);
   for (const role of ['root', 'targets', DELEGATION] as const) {
     for (const key of owner.keysOf(role)) torment.keys.set(key.keyid, key);

@@ -6,6 +6,7 @@ import { ensureCertificates } from '../../fixtures/certificates.ts';
 import { runChaos } from './chaos.ts';
 import { FAULT_KINDS, type FaultKind } from './faults.ts';
 import { reportOf } from './report.ts';
+import { expiredScenario, outageScenario, raceScenario, type Findings } from './scenarios.ts';
 
 const { values } = parseArgs({
   options: {
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     publishers: { type: 'string', default: '8' },
     readers: { type: 'string', default: '4' },
     faults: { type: 'string', default: FAULT_KINDS.join(',') },
+    scenario: { type: 'string', default: 'chaos' },
   },
 });
 
@@ -21,21 +23,45 @@ const startedAt = Date.now();
 const say = (line: string) =>
   console.log(`${((Date.now() - startedAt) / 1_000).toFixed(1).padStart(6)} s  ${line}`);
 
-const seed = whole('seed', values.seed);
 await ensureCertificates(new Date());
-const figures = await runChaos({
-  seed,
-  seconds: whole('seconds', values.seconds),
-  publishers: whole('publishers', values.publishers),
-  readers: whole('readers', values.readers),
-  faults: values.faults
-    .split(',')
-    .filter((kind) => kind !== '')
-    .map(faultKind),
-  say,
-});
-console.log(reportOf(seed, figures).join('\n'));
-process.exit(figures.history.violations.length === 0 ? 0 : 1);
+const isFine = await run(values.scenario);
+process.exit(isFine ? 0 : 1);
+
+/** Whether nothing was wrong. */
+async function run(scenario: string): Promise<boolean> {
+  switch (scenario) {
+    case 'chaos': {
+      const seed = whole('seed', values.seed);
+      const figures = await runChaos({
+        seed,
+        seconds: whole('seconds', values.seconds),
+        publishers: whole('publishers', values.publishers),
+        readers: whole('readers', values.readers),
+        faults: values.faults
+          .split(',')
+          .filter((kind) => kind !== '')
+          .map(faultKind),
+        say,
+      });
+      console.log(reportOf(seed, figures).join('\n'));
+      return figures.history.violations.length === 0;
+    }
+    case 'races':
+      return told(await raceScenario({ publishers: 64, rounds: 50, freeMs: 10_000, say }));
+    case 'expired':
+      return told(await expiredScenario({ readers: 128, repositories: 20, say }));
+    case 'outages':
+      return told(await outageScenario({ outageMs: 15_000, say }));
+    default:
+      return usage(`--scenario knows chaos, races, expired, outages; not ${scenario}`);
+  }
+}
+
+function told({ figures, wrong }: Findings): boolean {
+  for (const line of figures) console.log(line);
+  for (const line of wrong) console.log(`BROKEN: ${line}`);
+  return wrong.length === 0;
+}
 
 function whole(name: string, text: string): number {
   if (!/^\d{1,9}$/.test(text)) usage(`--${name} wants a whole number`);
