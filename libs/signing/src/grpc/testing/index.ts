@@ -1,1 +1,2 @@
 export { makeCertificates, makeChain, type TestCertificates } from './certificates.ts';
+export { connectRaw, type RawClient } from './raw-client.ts';

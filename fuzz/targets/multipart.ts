@@ -1,0 +1,53 @@
+import { NotaryError } from '../../apps/api/src/errors.ts';
+import { readParts } from '../../apps/api/src/multipart.ts';
+import { expectSame, verdictOf, type Target } from '../target.ts';
+
+const LIMITS = { uploadBytes: 20_000, parts: 20, partHeaderBytes: 2_000 };
+const BOUNDARY = 'form';
+/**
+ * The parser takes a line that only begins with the boundary for a delimiter, and the rest of it for the
+ * name of a header, which may then have one hyphen more or less. No name that counts can come of it.
+ */
+const COUNTED = ['content-disposition', 'content-transfer-encoding'];
+
+/** Bodies of forms: MALFORMED_UPLOAD, or parts; the same ones however the body is cut into chunks. */
+export const multipart: Target = {
+  name: 'multipart',
+  words: [
+    '--form',
+    '--form--',
+    '\r\n',
+    '\n',
+    '\r',
+    '\r\n\r\n',
+    'Content-Disposition: form-data; filename="root"',
+    'Content-Type: text/plain',
+    ':',
+    '--',
+    "filename*=UTF-8''root",
+  ],
+  runs: 400,
+  open: () => ({
+    run: async (input) => {
+      const whole = await read([input]);
+      const bytewise = await read(Array.from(input, (byte) => Uint8Array.of(byte)));
+      expectSame(bytewise, whole, 'byte by byte it is another form');
+      return whole.endsWith('refused') ? 'refusal' : 'value';
+    },
+  }),
+};
+
+async function read(chunks: readonly Uint8Array[]): Promise<string> {
+  const seen: string[] = [];
+  const verdict = await verdictOf(async () => {
+    for await (const { headers, bytes } of readParts(bodyOf(chunks), BOUNDARY, LIMITS)) {
+      const counted = COUNTED.map((name) => headers.get(name) ?? null);
+      seen.push(JSON.stringify([counted, bytes.toString('base64')]));
+    }
+  }, NotaryError);
+  return `${seen.join()} ${verdict === 'value' ? 'complete' : 'refused'}`;
+}
+
+async function* bodyOf(chunks: readonly Uint8Array[]): AsyncGenerator<Buffer> {
+  for (const chunk of chunks) yield Buffer.from(chunk);
+}

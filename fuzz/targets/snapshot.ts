@@ -1,0 +1,3 @@
+import { signedUpdate } from './signed-update.ts';
+
+export const snapshot = signedUpdate('snapshot', 'snapshot');
