@@ -45,6 +45,17 @@ describe('isDatabaseTrouble', () => {
     expect(isDatabaseTrouble(new AggregateError([cause]))).toBe(true);
   });
 
+  test.each([
+    ['57P01', true],
+    ['53100', true],
+    ['25006', true],
+    ['23505', false],
+    ['408', false],
+    ['ENOENT', false],
+  ])('knows the code %s in an error that somebody else made of it: %s', (code, isTrouble) => {
+    expect(isDatabaseTrouble(Object.assign(new Error('wrapped'), { code }))).toBe(isTrouble);
+  });
+
   test.each(['select 1 / 0', 'select * from no_such_table', 'selekt 1'])(
     'takes "%s" for a mistake of ours',
     async (sql) => {

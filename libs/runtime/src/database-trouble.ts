@@ -1,5 +1,3 @@
-import { DatabaseError } from 'pg';
-
 /** Node's codes for a connection that could not be made, or broke. */
 const NETWORK = /^(?:ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/;
 
@@ -7,7 +5,7 @@ const NETWORK = /^(?:ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND
  * SQLSTATE: connection trouble (08), out of resources such as the disk (53), stopped or starting
  * (57), system error (58); a rolled back serialisation (40), and a server that only reads (25006).
  */
-const SQLSTATE = /^(?:08|53|57|58|40)|^25006$/;
+const SQLSTATE = /^(?:(?:08|53|57|58|40)[0-9A-Z]{3}|25006)$/;
 
 /** What the driver says without any code. */
 const MESSAGE =
@@ -19,8 +17,9 @@ const MESSAGE =
  */
 export function isDatabaseTrouble(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  // MikroORM makes an error of its own of the driver's, with the same code and no cause.
   const code = 'code' in error ? String(error.code) : '';
-  if (error instanceof DatabaseError ? SQLSTATE.test(code) : NETWORK.test(code)) return true;
+  if (SQLSTATE.test(code) || NETWORK.test(code)) return true;
   if (MESSAGE.test(error.message)) return true;
   if (error instanceof AggregateError && error.errors.some(isDatabaseTrouble)) return true;
   return isDatabaseTrouble(error.cause);
