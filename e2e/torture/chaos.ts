@@ -30,6 +30,8 @@ export interface Figures {
   readonly downloads: number;
   /** From the end of the last fault until every API took a publish, in milliseconds. */
   readonly recoveryMs: number;
+  /** What the programs logged about answers of 500, each kind once. */
+  readonly unforeseen: readonly string[];
 }
 
 const SIZES = { api: 2, 'signer-worker': 2, projector: 2 } as const;
@@ -87,6 +89,7 @@ export async function runChaos(options: ChaosOptions): Promise<Figures> {
       faults: injector.happened,
       statesRead: states.reduce((sum, each) => sum + each, 0),
       recoveryMs,
+      unforeseen: unforeseenIn(stack),
       ...checked,
     };
   } finally {
@@ -188,4 +191,14 @@ async function arrived({ cluster }: Stack): Promise<void> {
     if (head === checkpoint || Date.now() > end) return;
     await sleep(200);
   }
+}
+
+/** Lines about errors that nobody foresaw, without what differs from one to the next. */
+function unforeseenIn({ cluster }: Stack): string[] {
+  const lines = cluster.processes.api.flatMap((api) => api.log().split('\n'));
+  const kinds = new Map<string, string>();
+  for (const line of lines.filter((each) => each.includes('unknown error'))) {
+    kinds.set(line.replaceAll(/[0-9a-f]{6,}|\d+/g, '#'), line);
+  }
+  return [...kinds.values()];
 }

@@ -41,12 +41,16 @@ const NAMES: Readonly<Record<FaultKind, readonly string[]>> = {
   ],
 };
 
+/** What was broken is left alone for so long, so that there is work to break, in milliseconds. */
+const REST = 2_500;
+
 const PROGRAMS: readonly Program[] = ['api', 'signer-worker', 'projector'];
 
 /** The same seed gives the same plan: what, when, to whom and how long. */
 export function planFaults({ seed, seconds, kinds, sizes }: PlanOptions): Fault[] {
   const random = createRandom(seed).fork();
   const plan: Fault[] = [];
+  const busyUntil = new Map<string, number>();
   if (kinds.length === 0) return plan;
   const end = seconds * 1_000;
   for (let at = random.between(300, 2_000); at < end; at += random.between(300, 3_000)) {
@@ -62,6 +66,8 @@ export function planFaults({ seed, seconds, kinds, sizes }: PlanOptions): Fault[
     const target = isOfProcess
       ? `${program} ${index}`
       : (/postgres|redis|APIs/.exec(name)?.[0] ?? '');
+    if (at < (busyUntil.get(target) ?? 0)) continue;
+    busyUntil.set(target, at + lasting + REST);
     plan.push({
       at: Math.round(at),
       name: isOfProcess ? `${name.slice(0, -1)} ${program}` : name,

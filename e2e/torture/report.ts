@@ -25,6 +25,7 @@ export function reportOf(seed: number, figures: Figures): string[] {
     ...counted(answers),
     `violations   ${violations.length}`,
     ...violations.slice(0, SHOWN).flatMap((violation) => shown(figures, violation)),
+    ...figures.unforeseen.slice(0, SHOWN).map((line) => `  LOGGED: ${line}`),
     ...(violations.length > SHOWN ? [`  and ${violations.length - SHOWN} more`] : []),
     violations.length === 0
       ? 'nothing lost, nothing wrong'
