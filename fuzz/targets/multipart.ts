@@ -4,11 +4,6 @@ import { expectSame, verdictOf, type Target } from '../target.ts';
 
 const LIMITS = { uploadBytes: 20_000, parts: 20, partHeaderBytes: 2_000 };
 const BOUNDARY = 'form';
-/**
- * The parser takes a line that only begins with the boundary for a delimiter, and the rest of it for the
- * name of a header, which may then have one hyphen more or less. No name that counts can come of it.
- */
-const COUNTED = ['content-disposition', 'content-transfer-encoding'];
 
 /** Bodies of forms: MALFORMED_UPLOAD, or parts; the same ones however the body is cut into chunks. */
 export const multipart: Target = {
@@ -41,8 +36,7 @@ async function read(chunks: readonly Uint8Array[]): Promise<string> {
   const seen: string[] = [];
   const verdict = await verdictOf(async () => {
     for await (const { headers, bytes } of readParts(bodyOf(chunks), BOUNDARY, LIMITS)) {
-      const counted = COUNTED.map((name) => headers.get(name) ?? null);
-      seen.push(JSON.stringify([counted, bytes.toString('base64')]));
+      seen.push(JSON.stringify([[...headers], bytes.toString('base64')]));
     }
   }, NotaryError);
   return `${seen.join()} ${verdict === 'value' ? 'complete' : 'refused'}`;

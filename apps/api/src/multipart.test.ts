@@ -119,6 +119,9 @@ describe('a form is refused', () => {
     ['only a delimiter', '--b'],
     ['a broken header', '--b\r\nContent-Disposition\r\n\r\n{}\r\n--b--'],
     ['bare line feeds without an end', part('{}', '\n')],
+    ['a header behind a delimiter', `${part('1')}--bContent-Type: x\r\n\r\n2\r\n--b--`],
+    ['a hyphen behind a delimiter', `${part('1')}--b-\r\nA: x\r\n\r\n2\r\n--b--`],
+    ['a delimiter that goes on, first', `--bc\r\nA: x\r\n\r\n2\r\n--b--`],
   ])('%s', async (_what, form) => {
     await expect(read(form)).rejects.toThrow(refusal(400));
   });

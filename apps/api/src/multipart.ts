@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Dicer } from '@fastify/busboy';
 import { withCarriageReturns, withoutCarriageReturns, type LineEnds } from './bare-line-feeds.ts';
+import { withStrictDelimiters } from './delimiters.ts';
 import { NotaryError } from './errors.ts';
 import { parseMediaType } from './media-type.ts';
 
@@ -60,7 +61,8 @@ export async function* readParts(
   };
 
   const limited = withinLimit(body, limits.uploadBytes);
-  for await (const chunk of withCarriageReturns(limited, boundary, lineEnds)) {
+  const lines = withCarriageReturns(limited, boundary, lineEnds);
+  for await (const chunk of withStrictDelimiters(lines, boundary)) {
     if (!form.write(chunk)) await once(form, 'drain');
     // A part is complete as soon as the next one has begun.
     for (const part of parts.splice(0, parts.length - 1)) yield next(part);
