@@ -1,0 +1,185 @@
+import { createPublisher } from '@scrivener/tuf/testing';
+import { parseGun, type Gun } from '@scrivener/tuf';
+import { describe, expect, test } from 'vitest';
+import { Repository } from '../../libs/tuf/src/testing/repository.ts';
+import { createHistory, type Attempt } from './history.ts';
+import { checkDatabase } from './invariants.ts';
+import type { Database, LoggedEvent, LoggedFile } from './log.ts';
+import { verifyRoot } from './verifier.ts';
+
+// A check that finds nothing is worth something only if it finds what is there.
+
+const gun = parseGun('example.com/sound') as Gun;
+
+/** Two publishes and what the read model makes of them. */
+function soundDatabase(): Database {
+  const repository = new Repository(gun, new Date());
+  const owner = createPublisher(gun, {
+    serverKeys: {
+      timestamp: repository.timestampKey.publicKey,
+      snapshot: repository.snapshotKey.publicKey,
+    },
+  });
+  const files = new Map<string, Buffer>();
+  const events: LoggedEvent[] = [];
+  for (const parts of [[owner.root(), owner.targets()], [owner.targets({ a: 'a' })]]) {
+    const before = new Map(repository.current);
+    repository.publish(...parts);
+    const added: LoggedFile[] = [];
+    for (const [role, file] of repository.current) {
+      files.set(file.sha256, Buffer.from(file.bytes));
+      if (before.get(role)?.sha256 === file.sha256) continue;
+      added.push({ role, version: Number(file.version), sha256: file.sha256 });
+    }
+    const position = events.length + 1;
+    events.push({ position, gun, version: position, type: 'UpdatePublished', files: added });
+  }
+  const rows = events.flatMap(({ position, files }) =>
+    files.map((file) => ({ position, ...file })),
+  );
+  return {
+    events,
+    files,
+    head: 2,
+    checkpoint: 2,
+    metafiles: rows.map(
+      ({ role, version, sha256, position }) => `${gun} ${role} ${version} ${sha256} ${position}`,
+    ),
+    changefeed: rows
+      .filter(({ role }) => role === 'timestamp')
+      .map(
+        ({ version, sha256, position }) =>
+          `${version} ${gun} ${version} ${sha256} update ${position}`,
+      ),
+    expiries: [...repository.current].map(([role, { version }]) => `${gun} ${role} ${version}`),
+  };
+}
+
+function rulesBroken(database: Database, attempts: readonly Attempt[] = []): string[] {
+  const history = createHistory();
+  for (const attempt of attempts) history.add(attempt);
+  checkDatabase(database, history, new Date());
+  return [...new Set(history.violations.map(({ rule }) => rule))];
+}
+
+const sound = soundDatabase();
+const [first, second] = sound.events;
+if (first === undefined || second === undefined) throw new RangeError('two events');
+
+const attempt = (files: readonly LoggedFile[], outcome: Attempt['outcome']): Attempt => ({
+  gun,
+  what: 'targets',
+  publisher: 0,
+  api: 0,
+  files,
+  startedAt: 0,
+  endedAt: 1,
+  outcome,
+  answer: '',
+});
+const targets = second.files.filter(({ role }) => role === 'targets');
+const lost: LoggedFile = { role: 'targets', version: 3, sha256: '0'.repeat(64) };
+
+/** The last event with one of its files exchanged. */
+const withFile = (role: string, change: Partial<LoggedFile>): Database => ({
+  ...sound,
+  events: [
+    first,
+    {
+      ...second,
+      files: second.files.map((file) => (file.role === role ? { ...file, ...change } : file)),
+    },
+  ],
+});
+
+describe('the checks after torture', () => {
+  test('find nothing where nothing is wrong', () => {
+    expect(rulesBroken(sound, [attempt(targets, 'accepted')])).toEqual([]);
+  });
+
+  test.each<[string, Database, readonly Attempt[], string]>([
+    [
+      'an accepted publish that is gone',
+      sound,
+      [attempt([lost], 'accepted')],
+      'every accepted publish is in the log',
+    ],
+    [
+      'a refused publish that is there',
+      sound,
+      [attempt(targets, 'refused')],
+      'no refused publish is in the log',
+    ],
+    [
+      'half a publish',
+      sound,
+      [attempt([...targets, lost], 'unknown')],
+      'no publish is there by half',
+    ],
+    ['a missing event', { ...sound, events: [second] }, [], 'no gap in the log'],
+    [
+      'a version that is left out',
+      withFile('targets', { version: 3 }),
+      [],
+      'no version twice, no gap, no role goes back',
+    ],
+    [
+      'a role that goes back',
+      withFile('targets', { version: 1 }),
+      [],
+      'no version twice, no gap, no role goes back',
+    ],
+    [
+      'a snapshot that names another file',
+      withFile('targets', {
+        sha256: first.files.find(({ role }) => role === 'targets')?.sha256 ?? '',
+      }),
+      [],
+      'every state in the log verifies',
+    ],
+    [
+      'bytes that are not there',
+      { ...sound, files: new Map() },
+      [],
+      'every state in the log verifies',
+    ],
+    [
+      'other bytes than the checksum says',
+      {
+        ...sound,
+        files: new Map([...sound.files].map(([sha256, bytes]) => [sha256, changed(bytes)])),
+      },
+      [],
+      'every state in the log verifies',
+    ],
+    [
+      'a row too few',
+      { ...sound, metafiles: sound.metafiles.slice(1) },
+      [],
+      'log and read model agree',
+    ],
+    [
+      'a change too few',
+      { ...sound, changefeed: sound.changefeed.slice(1) },
+      [],
+      'log and read model agree',
+    ],
+    ['a projection that stands still', { ...sound, checkpoint: 1 }, [], 'the projection arrives'],
+  ])('find %s', (_name, database, attempts, rule) => {
+    expect(rulesBroken(database, attempts)).toContain(rule);
+  });
+});
+
+test('the second verifier refuses what nobody signed', () => {
+  const root = sound.files.get(first.files.find(({ role }) => role === 'root')?.sha256 ?? '');
+  const text = root?.toString() ?? '';
+  const forged = text.replace(/"version":1/, '"version":7');
+
+  expect(() => verifyRoot(Buffer.from(text))).not.toThrow();
+  expect(forged).not.toBe(text);
+  expect(() => verifyRoot(Buffer.from(forged))).toThrow('0 good signatures of 1');
+});
+
+function changed(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.toString().replaceAll('"version":2', '"version":2 '));
+}

@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import { runChaos } from './chaos.ts';
+import { FAULT_KINDS } from './faults.ts';
+import { reportOf } from './report.ts';
+import { expiredScenario, raceScenario } from './scenarios.ts';
+
+// The short form of `npm run torture` (docs/torture.md).
+
+const SEED = 20_261;
+const LONG = 180_000;
+const quietly = () => {};
+
+test(
+  'whatever is killed, stopped, emptied or cut, nothing is lost and nothing is wrong',
+  { timeout: LONG },
+  async () => {
+    const figures = await runChaos({
+      seed: SEED,
+      seconds: 20,
+      publishers: 6,
+      readers: 2,
+      faults: FAULT_KINDS,
+      say: quietly,
+    });
+
+    const isFine = figures.history.violations.length === 0;
+    expect(isFine ? [] : reportOf(SEED, figures)).toEqual([]);
+    expect(figures.faults.size).toBeGreaterThan(2);
+    expect(figures.statesVerified).toBeGreaterThan(10);
+  },
+);
+
+test(
+  '64 publishers of one role: one wins each version, the others hear VERSION',
+  { timeout: LONG },
+  async () => {
+    const options = { publishers: 64, rounds: 5, freeMs: 500, say: quietly };
+
+    expect((await raceScenario(options)).wrong).toEqual([]);
+  },
+);
+
+test(
+  '128 readers at once of an expired timestamp get the one new version',
+  { timeout: LONG },
+  async () => {
+    const options = { readers: 128, repositories: 4, say: quietly };
+
+    expect((await expiredScenario(options)).wrong).toEqual([]);
+  },
+);
