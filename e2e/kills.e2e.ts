@@ -150,7 +150,8 @@ describe('kill -9 while four clients publish', () => {
     });
 
     await expectTold(told);
-    expect(refusalsOf(told)).toEqual([]);
+    // An append that was under way when its API died may land after the client has read: then it lost.
+    expect(refusalsOf(told).filter((answer) => answer !== '400 VERSION')).toEqual([]);
     expect(acceptedBy(told)).toBeGreaterThan(PUBLISHERS);
   });
 
