@@ -60,6 +60,8 @@ export interface ClusterSize {
   readonly server?: object;
   /** Variables of every process. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** A superuser's URL of the Postgres to use; DATABASE_URL where absent. */
+  readonly postgresUrl?: string;
 }
 
 /**
@@ -68,14 +70,15 @@ export interface ClusterSize {
  * client certificates, and each program may do in its database what it has to, and no more.
  */
 export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
-  if (DATABASE_URL === undefined) throw new Error('DATABASE_URL is not set: run this by npm test');
+  const { postgresUrl = DATABASE_URL } = size;
+  if (postgresUrl === undefined) throw new Error('DATABASE_URL is not set: run this by npm test');
   const { apis = 1, workers = 1, projectors = 1, currentMaxAge, server, environment = {} } = size;
   const directory = mkdtempSync(join(tmpdir(), 'cluster-'));
   const name = randomBytes(4).toString('hex');
   const databases = [`e2e_server_${name}`, `e2e_signer_${name}`] as const;
   const [databaseUrl, signerUrl] = await Promise.all([
-    ensureDatabase(DATABASE_URL, databases[0]),
-    ensureDatabase(DATABASE_URL, databases[1]),
+    ensureDatabase(postgresUrl, databases[0]),
+    ensureDatabase(postgresUrl, databases[1]),
   ]);
   const users = parseDatabaseUsers(newDatabaseUsers(`_${name}`));
   await migrateDatabases({ server: databaseUrl, signer: signerUrl }, users);
@@ -163,7 +166,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
       for (const process of all) process.signal('SIGKILL');
       await Promise.all(all.map((process) => process.ended()));
       await redis.stop();
-      await dropDatabases(DATABASE_URL, databases, users);
+      await dropDatabases(postgresUrl, databases, users);
       rmSync(directory, { recursive: true, force: true });
     },
   };

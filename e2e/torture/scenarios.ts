@@ -53,16 +53,19 @@ export async function raceScenario(options: RaceOptions): Promise<Findings> {
     const [torment] = await beginMany(urls, 1);
     if (torment === undefined) throw new RangeError('no repository');
     const startedAt = Date.now();
+    let postingMs = 0;
     for (let round = 0; round < rounds; round += 1) {
       const { targets, signers } = await current(urls[0] ?? '', torment);
       const parts = Array.from({ length: publishers }, (_, publisher) =>
         nextTargets('targets', targets, `race-${round}-${publisher}`, signers),
       );
+      const postedAt = Date.now();
       const answers = await Promise.all(
         parts.map((part, index) =>
           postUpdate(urls[index % urls.length] ?? '', torment.gun, [part]),
         ),
       );
+      postingMs += Date.now() - postedAt;
       const texts = answers.map(({ status, code }) => `${status} ${code ?? ''}`.trim());
       const winners = texts.filter((text) => text === '200').length;
       if (winners !== 1) wrong.push(`round ${round}: ${winners} winners`);
@@ -76,8 +79,8 @@ export async function raceScenario(options: RaceOptions): Promise<Findings> {
     wrong.push(...few.wrong, ...many.wrong, ...(await everythingHolds(stack)));
     return {
       figures: [
-        `${rounds} rounds of ${publishers} publishers in ${seconds} s: one winner each, the others 400 VERSION`,
-        `accepted per second: ${few.rate.toFixed(1)} with 4 publishers, ${many.rate.toFixed(1)} with ${publishers}`,
+        `${rounds} rounds of ${publishers} publishers in ${seconds} s: one winner each, the others 400 VERSION; ${Math.round(postingMs / rounds)} ms from the first post of a round to its last answer`,
+        `accepted per second: ${few.rate.toFixed(1)} with 4 publishers, ${many.rate.toFixed(1)} with ${publishers} (of ${few.attempts.toFixed(0)} and ${many.attempts.toFixed(0)} posts per second)`,
       ],
       wrong,
     };
@@ -89,9 +92,14 @@ async function acceptedPerSecond(
   torment: Torment,
   publishers: number,
   freeMs: number,
-): Promise<{ readonly rate: number; readonly wrong: readonly string[] }> {
+): Promise<{
+  readonly rate: number;
+  readonly attempts: number;
+  readonly wrong: readonly string[];
+}> {
   const others = new Set<string>();
   let accepted = 0;
+  let posts = 0;
   const startedAt = Date.now();
   const publish = async (publisher: number) => {
     const url = urls[publisher % urls.length] ?? '';
@@ -100,13 +108,15 @@ async function acceptedPerSecond(
       const name = `free-${publishers}-${publisher}-${targets.version}`;
       const part = nextTargets('targets', targets, name, signers);
       const { status, code } = await postUpdate(url, torment.gun, [part]);
+      posts += 1;
       if (status === 200) accepted += 1;
       else if (code !== 'VERSION') others.add(`${status} ${code}`);
     }
   };
   await Promise.all(Array.from({ length: publishers }, (_, publisher) => publish(publisher)));
-  const rate = (accepted * 1_000) / (Date.now() - startedAt);
-  return { rate, wrong: [...others].map((text) => `${publishers} publishers: ${text}`) };
+  const seconds = (Date.now() - startedAt) / 1_000;
+  const [rate, attempts] = [accepted / seconds, posts / seconds];
+  return { rate, attempts, wrong: [...others].map((text) => `${publishers} publishers: ${text}`) };
 }
 
 // -------------------------------------------------------------------------------------- expired

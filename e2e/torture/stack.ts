@@ -6,7 +6,7 @@ import { CA_FILE, FIXTURES } from '../../fixtures/certificates.ts';
 import { startPostgres } from '../../scripts/postgres.ts';
 import { processesIn, stopProcess } from '../../scripts/processes.ts';
 import { findRedis, startRedis } from '../../scripts/redis.ts';
-import type { Cluster, ClusterSize } from '../cluster.ts';
+import { startCluster, type Cluster, type ClusterSize } from '../cluster.ts';
 import { openLink, type Link } from './link.ts';
 
 /** A server that the programs depend on. */
@@ -58,10 +58,9 @@ export async function startStack(size: ClusterSize): Promise<Stack> {
       () => queue.link.close(),
     );
 
-    process.env['DATABASE_URL'] = database.url;
-    const { startCluster } = await import('../cluster.ts'); // reads DATABASE_URL as it loads
     const cluster = await startCluster({
       ...size,
+      postgresUrl: database.url,
       environment: {
         NOTARY_SERVER_TRUST_SERVICE_PORT: String(queue.link.port),
         NOTARY_SIGNER_QUEUE_PORT: String(queue.link.port),
