@@ -73,8 +73,15 @@ export function signedUpdate(name: string, role: RoleName): Target {
   };
 }
 
-/** What was accepted once must not be in the way of anything. */
+/** What was accepted once must not be in the way of what comes next. */
 function followed(repository: Repository): void {
+  try {
+    repository.publish();
+  } catch (error) {
+    // The owner may have taken a role from the server; but what is stored has to verify.
+    const isStranded = !(error instanceof TufError) || error.code === 'UNTRUSTED_STATE';
+    if (isStranded) throw new Error('what was accepted cannot be followed', { cause: error });
+  }
   repository.now = addDays(now, 20);
   try {
     repository.renew();
