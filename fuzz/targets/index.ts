@@ -26,6 +26,7 @@ import { sealedKey } from './sealed-key.ts';
 import { signature } from './signature.ts';
 import { snapshot } from './snapshot.ts';
 import { targets as targetsFile } from './targets.ts';
+import { tlsPort } from './tls-port.ts';
 import { token } from './token.ts';
 import { update } from './update.ts';
 import { x509 } from './x509.ts';
@@ -53,6 +54,7 @@ export const targets: readonly Target[] = [
   update,
   route,
   http,
+  tlsPort,
   job,
   answer,
   jobKeyFile,
