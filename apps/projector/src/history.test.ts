@@ -1,4 +1,4 @@
-import { emptyRepository } from '@scrivener/events';
+import { deleteRepository, emptyRepository } from '@scrivener/events';
 import { memoryEventStore } from '@scrivener/events/memory';
 import { gunOf, keyidOf, storyteller } from '@scrivener/events/testing';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +11,13 @@ async function life() {
   const tell = storyteller(events);
   const key = await tell.makeKey(emptyRepository(gun));
   const published = await tell.publish(key.repository, ['root', 'targets/releases']);
-  await tell.remove((await tell.renew(published.repository)).repository);
+  const { repository } = await tell.renew(published.repository);
+  const deleted = deleteRepository(repository, {
+    at: '2026-11-22T00:00:04.000Z',
+    cause: { subject: 'alice' },
+  });
+  if (deleted === undefined) throw new Error('nothing to delete');
+  await events.append(repository.head, deleted, []);
   return events.readStream(gun, 0);
 }
 
@@ -19,11 +25,11 @@ describe('historyOf', () => {
   test('has one line for each event', async () => {
     expect(historyOf(await life())).toEqual({
       lines: [
-        'position  version  at                        type               what',
-        `1         1        2026-11-22T00:00:01.000Z  KeyCreated         timestamp ed25519 ${keyidOf('timestamp 0')}`,
-        '2         2        2026-11-22T00:00:02.000Z  UpdatePublished    root 1, targets/releases 1, snapshot 1, timestamp 1',
-        '3         3        2026-11-22T00:00:03.000Z  RoleRenewed        timestamp 2',
-        '4         4        2026-11-22T00:00:04.000Z  RepositoryDeleted',
+        'position  version  at                        type               who    what',
+        `1         1        2026-11-22T00:00:01.000Z  KeyCreated                timestamp ed25519 ${keyidOf('timestamp 0')}`,
+        '2         2        2026-11-22T00:00:02.000Z  UpdatePublished           root 1, targets/releases 1, snapshot 1, timestamp 1',
+        '3         3        2026-11-22T00:00:03.000Z  RoleRenewed               timestamp 2',
+        '4         4        2026-11-22T00:00:04.000Z  RepositoryDeleted  alice',
         '4 events, every hash follows from the one before',
       ],
       intact: true,

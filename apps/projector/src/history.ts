@@ -10,9 +10,10 @@ export interface History {
 export function historyOf(stream: readonly RecordedEvent[]): History {
   const broken = firstBrokenLink(stream);
   const rows = stream.map(({ position, version, event }) => {
-    return [String(position), String(version), event.at, event.type, what(event)];
+    const who = event.cause.subject ?? '';
+    return [String(position), String(version), event.at, event.type, who, what(event)];
   });
-  const table = columns([['position', 'version', 'at', 'type', 'what'], ...rows]);
+  const table = columns([['position', 'version', 'at', 'type', 'who', 'what'], ...rows]);
   const verdict =
     broken === undefined
       ? `${stream.length} events, every hash follows from the one before`
