@@ -1,6 +1,6 @@
 import { NotaryError } from '../../apps/api/src/errors.ts';
-import { parseMediaType } from '../../apps/api/src/media-type.ts';
-import { boundaryOf } from '../../apps/api/src/multipart.ts';
+import { parseMediaType } from '../../apps/api/src/form/media-type.ts';
+import { boundaryOf } from '../../apps/api/src/form/multipart.ts';
 import { verdictOf, type Target } from '../target.ts';
 
 /** `Content-Type` and `Content-Disposition`. */

@@ -1,5 +1,5 @@
 import { NotaryError } from '../../apps/api/src/errors.ts';
-import { readParts } from '../../apps/api/src/multipart.ts';
+import { readParts } from '../../apps/api/src/form/multipart.ts';
 import { expectSame, verdictOf, type Target } from '../target.ts';
 
 const LIMITS = { uploadBytes: 20_000, parts: 20, partHeaderBytes: 2_000 };

@@ -1,4 +1,4 @@
-import { decodeQuotedPrintable } from '../../apps/api/src/quoted-printable.ts';
+import { decodeQuotedPrintable } from '../../apps/api/src/form/quoted-printable.ts';
 import type { Target } from '../target.ts';
 
 /** Parts in quoted-printable: what is no escape stands for itself, and nothing grows. */

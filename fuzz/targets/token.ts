@@ -1,8 +1,8 @@
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { parseGun } from '@scrivener/tuf';
-import { readCertificate } from '../../apps/api/src/auth-chain.ts';
-import { createAuthenticate } from '../../apps/api/src/auth.ts';
+import { readCertificate } from '../../apps/api/src/auth/chain.ts';
+import { createAuthenticate } from '../../apps/api/src/auth/authenticate.ts';
 import { NotaryError } from '../../apps/api/src/errors.ts';
 import {
   certify,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
-import { isChained, readCertificate as readOfToken } from '../../apps/api/src/auth-chain.ts';
+import { isChained, readCertificate as readOfToken } from '../../apps/api/src/auth/chain.ts';
 import { flawOf, readCertificate } from '../../libs/tuf/src/certificates.ts';
 import type { Target } from '../target.ts';
 

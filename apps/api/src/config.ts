@@ -31,11 +31,11 @@ import {
 import { parseJobKeys, type JobKeys } from '@scrivener/signing';
 import { DEFAULT_GUARD, type Guard, type ServerKeyAlgorithm } from '@scrivener/tuf';
 import { z } from 'zod';
-import type { Certificate } from './auth-chain.ts';
-import { readRootCertBundle } from './auth-keys.ts';
+import type { Certificate } from './auth/chain.ts';
+import { readRootCertBundle } from './auth/keys.ts';
 import type { CachePolicy } from './caching.ts';
-import type { UploadLimits } from './multipart.ts';
-import type { RenewalSettings } from './renewal-loop.ts';
+import type { UploadLimits } from './form/multipart.ts';
+import type { RenewalSettings } from './renewal/renewal-loop.ts';
 import type { TimeLimits } from './server.ts';
 
 const MIB = 1024 * 1024;

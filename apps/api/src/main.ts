@@ -23,15 +23,15 @@ import {
 } from '@scrivener/signing/grpc';
 import { createMemorySigner } from '@scrivener/signing/memory';
 import { createApp } from './app.ts';
-import { createAuthenticate } from './auth.ts';
-import { runBackground } from './background.ts';
+import { createAuthenticate } from './auth/authenticate.ts';
+import { runBackground } from './renewal/background.ts';
 import { readServerConfig, SERVER_PREFIX, serverSettings, type Config } from './config.ts';
-import { expiryGauges, renewalCounter } from './expiry-metrics.ts';
-import { createHealth, queueCheck, remoteCheck } from './health.ts';
-import { createMetrics } from './metrics.ts';
+import { expiryGauges, renewalCounter } from './renewal/expiry-metrics.ts';
+import { createHealth, queueCheck, remoteCheck } from './monitoring/health.ts';
+import { createMetrics } from './monitoring/metrics.ts';
 import { createServer } from './server.ts';
-import { queueGauges, timedSigner } from './signing-metrics.ts';
-import { traceProjected } from './trace-projected.ts';
+import { queueGauges, timedSigner } from './monitoring/signing-metrics.ts';
+import { traceProjected } from './monitoring/trace-projected.ts';
 import { createUseCases } from './use-cases.ts';
 
 runProgram({

@@ -5,12 +5,12 @@ import { beginSpan } from '@scrivener/runtime/tracing';
 import type { Signer } from '@scrivener/signing';
 import type { Guard, ServerKeyAlgorithm } from '@scrivener/tuf';
 import type { Deps } from './app.ts';
-import { createCurrentServerRole } from './current-server-role.ts';
+import { createCurrentServerRole } from './renewal/current-server-role.ts';
 import { createDelete } from './delete.ts';
-import type { CountRenewal } from './expiry-metrics.ts';
+import type { CountRenewal } from './renewal/expiry-metrics.ts';
 import { createServerKeys } from './keys.ts';
 import { createPublish } from './publish.ts';
-import { createRenew, type Renew } from './renew.ts';
+import { createRenew, type Renew } from './renewal/renew.ts';
 import { createRepositories } from './repositories.ts';
 import { createWriter } from './writer.ts';
 

@@ -3,7 +3,7 @@ import { parseGun, parseRoleName } from '@scrivener/tuf';
 import { z } from 'zod';
 import { answer, JSON_TEXT } from '../answer.ts';
 import { NotaryError } from '../errors.ts';
-import { renewalCommand } from '../expiry-watch.ts';
+import { renewalCommand } from '../renewal/expiry-watch.ts';
 import { jsonText } from '../json-text.ts';
 import { parseQuery } from '../query.ts';
 import type { Handler } from './route.ts';

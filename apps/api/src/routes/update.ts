@@ -9,10 +9,10 @@ import {
 } from '@scrivener/tuf';
 import { answer, type Reply } from '../answer.ts';
 import { asNotaryError, NotaryError, type NotaryCode } from '../errors.ts';
-import { parseMediaType } from '../media-type.ts';
-import { boundaryOf, readParts, type Part, type UploadLimits } from '../multipart.ts';
+import { parseMediaType } from '../form/media-type.ts';
+import { boundaryOf, readParts, type Part, type UploadLimits } from '../form/multipart.ts';
 import type { PublishCommand } from '../publish.ts';
-import { decodeQuotedPrintable } from '../quoted-printable.ts';
+import { decodeQuotedPrintable } from '../form/quoted-printable.ts';
 import type { Handler } from './route.ts';
 
 /** `POST …/_trust/tuf/`: a form of metafiles that become current together (WIRE §5). */

@@ -14,7 +14,7 @@ import { createMemorySigner } from '@scrivener/signing/memory';
 import { DEFAULT_GUARD } from '@scrivener/tuf';
 import { ensureCertificates } from '../../../../fixtures/certificates.ts';
 import { createApp, type Deps } from '../app.ts';
-import { createMetrics } from '../metrics.ts';
+import { createMetrics } from '../monitoring/metrics.ts';
 import { createServer, type TimeLimits } from '../server.ts';
 import { createUseCases } from '../use-cases.ts';
 

@@ -1,4 +1,4 @@
-import type { TokenError } from './auth-error.ts';
+import type { TokenError } from './error.ts';
 
 /** What a request asks for. */
 export interface Wanted {

@@ -4,8 +4,8 @@ import { isIP } from 'node:net';
 import type { Logger } from '@scrivener/runtime';
 import { inThisTrace } from '@scrivener/runtime/tracing';
 import type { RequestHandler } from 'express';
-import type { Locals, Reply } from './answer.ts';
-import type { Operation } from './paths.ts';
+import type { Locals, Reply } from '../answer.ts';
+import type { Operation } from '../paths.ts';
 
 /** Not worth a line each: they come every few seconds. */
 const QUIET: ReadonlySet<Operation | ''> = new Set(['Health', 'Live', 'Ready', 'Metrics']);

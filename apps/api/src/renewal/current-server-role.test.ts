@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger } from '@scrivener/runtime';
 import { SigningError, type Signer } from '@scrivener/signing';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { gunOf } from './testing/client.ts';
-import { commandOf, inMemory, ownerOf, type TestProcesses } from './testing/processes.ts';
+import { gunOf } from '../testing/client.ts';
+import { commandOf, inMemory, ownerOf, type TestProcesses } from '../testing/processes.ts';
 
 const START = new Date('2026-11-22T00:00:00.000Z');
 const gun = gunOf('a/b');

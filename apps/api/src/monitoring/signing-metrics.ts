@@ -4,7 +4,7 @@ import { SigningError, type Signer } from '@scrivener/signing';
 import type { QueueDepth, QueueSigner } from '@scrivener/signing/bullmq';
 import { TufError } from '@scrivener/tuf';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { Unavailable } from './errors.ts';
+import { Unavailable } from '../errors.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Upper bounds of the histogram of sign jobs, in seconds: from this process to a worker that hangs. */

@@ -5,9 +5,9 @@ import { createLogger } from '@scrivener/runtime';
 import { createMemorySigner } from '@scrivener/signing/memory';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createRenewalRound } from './renewal-loop.ts';
-import { gunOf } from './testing/client.ts';
-import { commandOf, ownerOf } from './testing/processes.ts';
-import { createUseCases } from './use-cases.ts';
+import { gunOf } from '../testing/client.ts';
+import { commandOf, ownerOf } from '../testing/processes.ts';
+import { createUseCases } from '../use-cases.ts';
 
 const START = new Date('2026-11-22T00:00:00.000Z');
 const settings = {

@@ -1,7 +1,7 @@
 import { createRegistry, createRender, type MetricSource } from '@scrivener/runtime/monitoring';
 import { Counter, Summary, type Registry } from 'prom-client';
-import type { Reply } from './answer.ts';
-import type { Operation } from './paths.ts';
+import type { Reply } from '../answer.ts';
+import type { Operation } from '../paths.ts';
 import { statusOf } from './request-log.ts';
 import { countPublishes } from './signing-metrics.ts';
 

@@ -2,8 +2,8 @@ import { createLogger } from '@scrivener/runtime';
 import { sha256Of, TufError } from '@scrivener/tuf';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { NotaryError } from './errors.ts';
-import { startTestServer, type TestServer } from './testing/server.ts';
+import { NotaryError } from '../errors.ts';
+import { startTestServer, type TestServer } from '../testing/server.ts';
 
 const line = z.looseObject({ level: z.string(), msg: z.string(), time: z.string() });
 

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import { challenge, type Challenger, type Wanted } from './auth-challenge.ts';
-import type { Certificate } from './auth-chain.ts';
-import { TokenError } from './auth-error.ts';
-import { createKeyring } from './auth-keys.ts';
-import { checkClaims, parseToken, readClaims, verifySignature, type Claims } from './auth-token.ts';
-import { NotaryError } from './errors.ts';
-import type { Route } from './paths.ts';
+import { challenge, type Challenger, type Wanted } from './challenge.ts';
+import type { Certificate } from './chain.ts';
+import { TokenError } from './error.ts';
+import { createKeyring } from './keys.ts';
+import { checkClaims, parseToken, readClaims, verifySignature, type Claims } from './token.ts';
+import { NotaryError } from '../errors.ts';
+import type { Route } from '../paths.ts';
 
 /** Who was let in. */
 interface Access {

@@ -2,9 +2,9 @@ import { createHash, createPublicKey, X509Certificate, type KeyObject } from 'no
 import { ConfigError, openReason, readText } from '@scrivener/runtime';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
-import { isChained, readCertificate, type Certificate } from './auth-chain.ts';
-import { TokenError } from './auth-error.ts';
-import { algorithmsOf, type TokenHeader } from './auth-token.ts';
+import { isChained, readCertificate, type Certificate } from './chain.ts';
+import { TokenError } from './error.ts';
+import { algorithmsOf, type TokenHeader } from './token.ts';
 
 /**
  * Reads the certificates that tokens are trusted by (`auth.options.rootcertbundle`). Throws

@@ -1,10 +1,10 @@
 import { constants, createHmac, createPrivateKey, sign, type KeyObject } from 'node:crypto';
 import { exportJWK, type JWK } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createAuthenticate } from './auth.ts';
-import { readCertificate } from './auth-chain.ts';
-import { fingerprint } from './auth-keys.ts';
-import { startTestServer, type TestServer } from './testing/server.ts';
+import { createAuthenticate } from './authenticate.ts';
+import { readCertificate } from './chain.ts';
+import { fingerprint } from './keys.ts';
+import { startTestServer, type TestServer } from '../testing/server.ts';
 import {
   certify,
   criticalExtension,
@@ -17,7 +17,7 @@ import {
   type Claims,
   type Identity,
   type KeyKind,
-} from './testing/tokens.ts';
+} from '../testing/tokens.ts';
 
 const NOW = new Date('2026-06-01T12:00:00Z');
 const at = (seconds: number) => Math.floor(NOW.getTime() / 1000) + seconds;

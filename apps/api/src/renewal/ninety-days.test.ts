@@ -13,9 +13,9 @@ import {
 } from '@scrivener/tuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRenewalRound, roundSize } from './renewal-loop.ts';
-import { madeBy } from './sign.ts';
-import { gunOf } from './testing/client.ts';
-import { inMemory, type TestProcesses } from './testing/processes.ts';
+import { madeBy } from '../sign.ts';
+import { gunOf } from '../testing/client.ts';
+import { inMemory, type TestProcesses } from '../testing/processes.ts';
 
 // Ninety days in the life of many repositories, on a clock of its own, with signers and queue away
 // for days. `SIMULATED_REPOSITORIES=10000` makes it the size of a large registry; figures are printed.

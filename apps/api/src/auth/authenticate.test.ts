@@ -1,9 +1,9 @@
 import { createLogger } from '@scrivener/runtime';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createAuthenticate, type TokenAuthOptions } from './auth.ts';
-import { readCertificate } from './auth-chain.ts';
-import { startTestServer, type Answer, type TestServer } from './testing/server.ts';
+import { createAuthenticate, type TokenAuthOptions } from './authenticate.ts';
+import { readCertificate } from './chain.ts';
+import { startTestServer, type Answer, type TestServer } from '../testing/server.ts';
 import {
   certify,
   goodClaims,
@@ -11,7 +11,7 @@ import {
   SERVICE,
   signToken,
   type Identity,
-} from './testing/tokens.ts';
+} from '../testing/tokens.ts';
 
 const REALM = 'https://auth.example.com/token';
 const HASH = 'a'.repeat(64);

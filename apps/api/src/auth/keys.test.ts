@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { fingerprint, readRootCertBundle } from './auth-keys.ts';
-import { certify, criticalExtension } from './testing/tokens.ts';
+import { fingerprint, readRootCertBundle } from './keys.ts';
+import { certify, criticalExtension } from '../testing/tokens.ts';
 
 let folder: string;
 beforeAll(() => {

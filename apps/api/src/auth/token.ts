@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { compactVerify } from 'jose';
 import { z } from 'zod';
-import { TokenError } from './auth-error.ts';
+import { TokenError } from './error.ts';
 
 /** A token of which only the header was read, for nobody knows yet who made it. */
 export interface Token {

@@ -9,9 +9,9 @@ import {
   type RoleName,
   type ServerRole,
 } from '@scrivener/tuf';
-import type { Repositories } from './repositories.ts';
-import { madeBy, signServerFiles } from './sign.ts';
-import type { Writer } from './writer.ts';
+import type { Repositories } from '../repositories.ts';
+import { madeBy, signServerFiles } from '../sign.ts';
+import type { Writer } from '../writer.ts';
 
 interface Dependencies {
   readonly repositories: Repositories;

@@ -2,7 +2,7 @@ import { SigningError, type Signer } from '@scrivener/signing';
 import { TufError } from '@scrivener/tuf';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { Unavailable } from './errors.ts';
+import { Unavailable } from '../errors.ts';
 import { countPublishes, queueGauges, timedSigner } from './signing-metrics.ts';
 
 const failing = (reason: Error) => () => Promise.reject(reason);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Dicer } from '@fastify/busboy';
 import { withCarriageReturns, withoutCarriageReturns, type LineEnds } from './bare-line-feeds.ts';
 import { withStrictDelimiters } from './delimiters.ts';
-import { NotaryError } from './errors.ts';
+import { NotaryError } from '../errors.ts';
 import { parseMediaType } from './media-type.ts';
 
 /** What a form may measure. Sizes in bytes. */

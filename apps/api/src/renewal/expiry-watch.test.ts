@@ -2,8 +2,8 @@ import { createLogger } from '@scrivener/runtime';
 import type { RoleName } from '@scrivener/tuf';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createExpiryWatch, renewalCommand } from './expiry-watch.ts';
-import { gunOf } from './testing/client.ts';
-import { commandOf, inMemory, ownerOf, type TestProcesses } from './testing/processes.ts';
+import { gunOf } from '../testing/client.ts';
+import { commandOf, inMemory, ownerOf, type TestProcesses } from '../testing/processes.ts';
 
 const gun = gunOf('a/b');
 const START = new Date('2026-11-22T00:00:00.000Z');

@@ -2,7 +2,7 @@ import type { PublishedFile, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
 import { isExpired, type Gun, type ServerRole } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
-import { Unavailable } from './errors.ts';
+import { Unavailable } from '../errors.ts';
 import type { CountRenewal } from './expiry-metrics.ts';
 import { isSignerAway, type Renew } from './renew.ts';
 
