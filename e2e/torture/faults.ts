@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
 import type { Process, Program } from '../cluster.ts';
 import type { Stopped } from './client.ts';
 import { createRandom } from './random.ts';
 import type { Stack } from './stack.ts';
 
-export const FAULT_KINDS = ['kill', 'stop', 'redis', 'postgres', 'net'] as const;
+export const FAULT_KINDS = ['kill', 'stop', 'skew', 'redis', 'postgres', 'net'] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** One thing that goes wrong, decided before anything runs. */
@@ -29,8 +30,15 @@ export interface PlanOptions {
 const NAMES: Readonly<Record<FaultKind, readonly string[]>> = {
   kill: ['kill:'],
   stop: ['stop:'],
+  skew: ['skew:'],
   redis: ['redis killed and empty', 'redis flushed', 'redis paused'],
-  postgres: ['postgres restarted', 'postgres killed', 'postgres paused'],
+  postgres: [
+    'postgres restarted',
+    'postgres killed',
+    'postgres paused',
+    'slow transaction in postgres',
+    'append in postgres rolled back',
+  ],
   net: [
     'connections to APIs cut',
     'connections to postgres cut',
@@ -43,6 +51,9 @@ const NAMES: Readonly<Record<FaultKind, readonly string[]>> = {
 
 /** What was broken is left alone for so long, so that there is work to break, in milliseconds. */
 const REST = 2_500;
+
+/** Clocks that are further apart than this are somebody's mistake, in milliseconds. */
+const LARGEST_SKEW = 2_000;
 
 const PROGRAMS: readonly Program[] = ['api', 'signer-worker', 'projector'];
 
@@ -61,7 +72,10 @@ export function planFaults({ seed, seconds, kinds, sizes }: PlanOptions): Fault[
     const ms = Math.round(
       random.between(0, 1) < 0.15 ? random.between(5_000, 13_000) : random.between(50, 3_000),
     );
-    const lasting = Math.min(ms, Math.max(500, Math.round(end - at)));
+    const lasting = Math.min(
+      name === 'skew:' ? Math.min(ms, LARGEST_SKEW + (ms % 2)) : ms,
+      Math.max(500, Math.round(end - at)),
+    );
     const isOfProcess = name.endsWith(':');
     const target = isOfProcess
       ? `${program} ${index}`
@@ -124,9 +138,11 @@ export function createInjector(stack: Stack): Injector {
 
 async function carryOut(stack: Stack, { name, target, ms }: Omit<Fault, 'at'>): Promise<void> {
   const [what] = name.split(' ');
-  if (what === 'kill' || what === 'stop') {
+  if (what === 'kill' || what === 'stop' || what === 'skew') {
     const process = processOf(stack, target);
-    await (what === 'kill' ? killFor(process, ms) : stopFor(process, ms));
+    // Whoever starts from now on has that clock, until the next skew.
+    if (what === 'skew') stack.setClock(ms % 2 === 0 ? ms : -ms);
+    await (what === 'stop' ? stopFor(process, ms) : killFor(process, what === 'kill' ? ms : 0));
     return;
   }
   const dependency = target === 'redis' ? stack.redis : stack.postgres;
@@ -147,6 +163,11 @@ async function carryOut(stack: Stack, { name, target, ms }: Omit<Fault, 'at'>): 
     dependency.pause();
     await sleep(ms);
     dependency.resume();
+  } else if (name.startsWith('slow transaction')) {
+    await rollBack(stack, 'select pg_current_xact_id()', ms);
+  } else if (name.startsWith('append')) {
+    // As long as this lasts nobody else can append.
+    await rollBack(stack, 'update log_head set position = position + 1', Math.min(ms, 3_000));
   } else if (name.endsWith('restarted')) {
     await dependency.shutDown();
     await dependency.start();
@@ -162,6 +183,17 @@ function processOf({ cluster }: Stack, target: string): Process {
   const process = cluster.processes[program as Program][Number(index)];
   if (process === undefined) throw new RangeError(`there is no ${target}`);
   return process;
+}
+
+async function rollBack({ cluster }: Stack, statement: string, ms: number): Promise<void> {
+  const client = new Client({ connectionString: cluster.databaseUrl });
+  client.on('error', () => {}); // of the connection; the query rejects as well
+  await client.connect();
+  await client.query('begin');
+  await client.query(statement);
+  await sleep(ms);
+  await client.query('rollback');
+  await client.end();
 }
 
 async function killFor(process: Process, ms: number): Promise<void> {

@@ -1,7 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseGun, type PublicKey, type ServerRole } from '@scrivener/tuf';
 import { exchange, getFile, getKey, postUpdate } from '../tuf-http.ts';
@@ -133,25 +130,19 @@ export interface ExpiredOptions {
  */
 export async function expiredScenario(options: ExpiredOptions): Promise<Findings> {
   const { readers, repositories, say } = options;
-  const folder = mkdtempSync(join(tmpdir(), 'torture-clock-'));
-  const clock = join(folder, 'offset');
-  writeFileSync(clock, String(-21 * DAY));
   const size = {
     apis: 2,
     workers: 1,
     projectors: 1,
     server: { renewal: { enabled: false } },
-    environment: {
-      NODE_OPTIONS: `--import=${join(import.meta.dirname, 'shifted-clock.ts')}`,
-      TORTURE_CLOCK: clock,
-    },
   };
-  try {
-    return await withStack(size, async (stack) => {
+  return withStack(
+    size,
+    async (stack) => {
       const { cluster, urls } = stack;
       const torments = await beginMany(urls, repositories, new Date(Date.now() - 21 * DAY));
       say(`${repositories} repositories published three weeks ago; back to the present`);
-      writeFileSync(clock, '0');
+      stack.setClock(0);
       const processes = Object.values(cluster.processes).flat();
       for (const process of processes) process.signal('SIGKILL');
       await Promise.all(processes.map((process) => process.ended()));
@@ -184,10 +175,9 @@ export async function expiredScenario(options: ExpiredOptions): Promise<Findings
         ],
         wrong,
       };
-    });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+    },
+    -21 * DAY,
+  );
 }
 
 // --------------------------------------------------------------------------------- dependencies
@@ -348,8 +338,9 @@ async function probe(client: TortureClient, api: number, torment: Torment, name:
 async function withStack(
   size: Parameters<typeof startStack>[0],
   work: (stack: Stack) => Promise<Findings>,
+  offset = 0,
 ): Promise<Findings> {
-  const stack = await startStack(size);
+  const stack = await startStack(size, offset);
   try {
     return await work(stack);
   } finally {

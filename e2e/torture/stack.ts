@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
@@ -35,12 +35,18 @@ export interface Stack {
   readonly postgres: Dependency;
   readonly redis: Dependency;
   flushRedis(): Promise<void>;
+  /** The clocks of programs that start from now on are ahead by so many milliseconds. */
+  setClock(offset: number): void;
   stop(): Promise<void>;
 }
 
-export async function startStack(size: ClusterSize): Promise<Stack> {
+/** `offset`: of the clocks that the programs start with. */
+export async function startStack(size: ClusterSize, offset = 0): Promise<Stack> {
   const folder = mkdtempSync(join(tmpdir(), 'torture-'));
   chmodSync(folder, 0o755); // as root, Postgres runs as somebody else
+  const clock = join(folder, 'clock');
+  const setClock = (offset: number) => writeFileSync(clock, String(offset));
+  setClock(offset);
   const closers: (() => Promise<void>)[] = [];
   const close = async () => {
     for (const each of closers.toReversed()) await each();
@@ -64,6 +70,8 @@ export async function startStack(size: ClusterSize): Promise<Stack> {
       environment: {
         NOTARY_SERVER_TRUST_SERVICE_PORT: String(queue.link.port),
         NOTARY_SIGNER_QUEUE_PORT: String(queue.link.port),
+        NODE_OPTIONS: `--import=${join(import.meta.dirname, 'shifted-clock.ts')}`,
+        TORTURE_CLOCK: clock,
         ...size.environment,
       },
     });
@@ -77,6 +85,7 @@ export async function startStack(size: ClusterSize): Promise<Stack> {
       links: { apis, postgres: database.link, redis: queue.link },
       postgres: database.dependency,
       redis: queue.dependency,
+      setClock,
       flushRedis: () => tellRedis(queue.link.port, 'FLUSHALL'),
       stop: close,
     };
