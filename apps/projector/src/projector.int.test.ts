@@ -134,7 +134,7 @@ describe('the projector as a process', () => {
     await storyteller(events).publish(repository);
     const whole = start('audit.ts', ['a/b']);
     expect(await whole.ended).toBe(0);
-    expect(whole.output.text).toContain('UpdatePublished  targets 2, snapshot 2, timestamp 2\n');
+    expect(whole.output.text).toMatch(/UpdatePublished +targets 2, snapshot 2, timestamp 2/);
 
     await database.query(`update events set at = at + interval '1 ms' where position = 1`);
 
