@@ -1,5 +1,5 @@
 import { decodeUtf8, JsonNumber, readJson, type Json } from '../../libs/tuf/src/json.ts';
-import { expectSame, textOf, verdictOf, type Target } from '../target.ts';
+import { expectSame, verdictOf, type Target } from '../target.ts';
 
 /** The JSON reader: agrees with `JSON.parse` on what is JSON, and on what it says. */
 export const json: Target = {
@@ -13,7 +13,7 @@ export const json: Target = {
         const { value, trailing } = readJson(text);
         // Only here do the two differ in what is there: we leave it to the caller.
         if (trailing !== undefined) throw new SyntaxError('trailing');
-        const theirs: unknown = JSON.parse(textOf(input));
+        const theirs: unknown = JSON.parse(text);
         expectSame(show(plain(value)), show(wellFormed(theirs)), 'another value');
       }, SyntaxError),
   }),
