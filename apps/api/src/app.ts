@@ -15,6 +15,7 @@ import type { UploadLimits } from './form/multipart.ts';
 import { resolveTarget, type Operation, type Route } from './paths.ts';
 import type { PublishCommand } from './publish.ts';
 import { requestLog } from './monitoring/request-log.ts';
+import { createClientOf, type ClientOf } from './history/client.ts';
 import { getChangefeed } from './routes/changefeed.ts';
 import { deleteTuf } from './routes/delete.ts';
 import { getExpiring } from './routes/expiring.ts';
@@ -49,6 +50,8 @@ export interface Deps {
   readonly caching: CachePolicy;
   /** Everybody may do everything where it is absent (WIRE §13). */
   readonly authenticate?: Authenticate;
+  /** Who is connected, as events note it; certificates only where it is absent. */
+  readonly clientOf?: ClientOf;
   /** Empty: every GUN is welcome (WIRE §14.4). */
   readonly gunPrefixes: readonly string[];
   readonly limits: UploadLimits;
@@ -111,7 +114,11 @@ function count(metrics: Metrics): Middleware {
 /** The order of WIRE §1.3: clean path, method and route, GUN prefix, authentication, handler. */
 function dispatch(
   handlers: Handlers,
-  { gunPrefixes, authenticate }: Pick<Deps, 'gunPrefixes' | 'authenticate'>,
+  {
+    gunPrefixes,
+    authenticate,
+    clientOf = createClientOf(),
+  }: Pick<Deps, 'gunPrefixes' | 'authenticate' | 'clientOf'>,
 ): Middleware {
   return async (req, res) => {
     const destination = resolveTarget(req.method, req.url);
@@ -140,15 +147,16 @@ function dispatch(
         admit(route, gunPrefixes);
         const { subject } = (await authenticate?.(req, route)) ?? {};
         if (subject !== undefined) res.locals.subject = subject;
-        await handle(handlers, route, { req, res, query, cause: causeOf(res.locals) });
+        const cause = causeOf(res.locals, clientOf(req));
+        await handle(handlers, route, { req, res, query, cause });
       }
     }
   };
 }
 
 /** What the log of events says about why and for whom something happened, and in which trace. */
-function causeOf({ requestId, subject }: Locals): Cause {
-  return { requestId, ...(subject !== undefined && { subject }), ...tracePoint() };
+function causeOf({ requestId, subject }: Locals, client: Cause): Cause {
+  return { requestId, ...(subject !== undefined && { subject }), ...client, ...tracePoint() };
 }
 
 /** TypeScript cannot see that a handler looked up by its operation takes that operation's route. */

@@ -1,3 +1,4 @@
+import { BlockList } from 'node:net';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -49,6 +50,7 @@ test('the smallest configuration has these defaults', () => {
     answerMs: 10_000,
     drainMs: 0,
     guard: DEFAULT_GUARD,
+    audit: { remoteAddress: false, trustedProxies: expect.any(BlockList) },
     renewal: {
       enabled: true,
       lifeLeft: 0.33,
@@ -491,5 +493,21 @@ describe('a refusal', () => {
       );
       expect(() => read(settings)).toThrow(message);
     }
+  });
+});
+
+describe('proxies that are believed', () => {
+  test('are read from one text', () => {
+    const { audit } = read({ audit: { remote_address: true, trusted_proxies: '10.0.0.0/8 ::1' } });
+
+    expect(audit.remoteAddress).toBe(true);
+    expect(audit.trustedProxies.check('10.1.2.3')).toBe(true);
+    expect(audit.trustedProxies.check('192.0.2.1')).toBe(false);
+  });
+
+  test('are refused where one of them is a name', () => {
+    expect(() => read({ audit: { trusted_proxies: ['::1', 'proxy.internal'] } })).toThrow(
+      'audit.trusted_proxies: proxy.internal is no address and no network',
+    );
   });
 });

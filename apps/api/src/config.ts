@@ -35,6 +35,7 @@ import type { Certificate } from './auth/chain.ts';
 import { readRootCertBundle } from './auth/keys.ts';
 import type { CachePolicy } from './caching.ts';
 import type { UploadLimits } from './form/multipart.ts';
+import { parseNetworks, type AuditSettings } from './history/client.ts';
 import type { RenewalSettings } from './renewal/renewal-loop.ts';
 import type { TimeLimits } from './server.ts';
 
@@ -210,6 +211,14 @@ export const serverSettings = z.object({
       retry_seconds: seconds(60).describe('how long what could not be renewed rests'),
     })
     .prefault({}),
+  audit: z
+    .object({
+      remote_address: flag().describe('whether events note the IP address of who asked'),
+      trusted_proxies: list().describe(
+        'addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed for that',
+      ),
+    })
+    .prefault({}),
   production: flag().describe(
     'refuse to start with keys and passwords that are meant for development',
   ),
@@ -268,6 +277,7 @@ export interface Config {
   /** Absent where it is switched off. */
   readonly guard: Guard | undefined;
   readonly renewal: RenewalSettings;
+  readonly audit: AuditSettings;
   readonly production: boolean;
   readonly debug: boolean;
   /** What the operator should hear though it starts. */
@@ -328,6 +338,7 @@ export function readServerConfig(
     drainMs: limits.drain_seconds * 1000,
     guard: parseGuard(section('guard')),
     renewal: parseRenewal(section('renewal')),
+    audit: parseAudit(section('audit')),
     production,
     debug: section('debug'),
     warnings: [...reporting.warnings, ...auth.warnings],
@@ -349,6 +360,14 @@ function parseRenewal(given: Settings['renewal']): RenewalSettings {
     pollMs: given.poll_seconds,
     retryMs: given.retry_seconds,
   };
+}
+
+function parseAudit({ remote_address, trusted_proxies }: Settings['audit']): AuditSettings {
+  const { networks, wrong } = parseNetworks(trusted_proxies);
+  if (wrong !== undefined) {
+    throw new ConfigError(`audit.trusted_proxies: ${wrong} is no address and no network`);
+  }
+  return { remoteAddress: remote_address, trustedProxies: networks };
 }
 
 function parseGunPrefixes(prefixes: readonly string[]): readonly string[] {

@@ -27,6 +27,7 @@ import { createAuthenticate } from './auth/authenticate.ts';
 import { runBackground } from './renewal/background.ts';
 import { readServerConfig, SERVER_PREFIX, serverSettings, type Config } from './config.ts';
 import { expiryGauges, renewalCounter } from './renewal/expiry-metrics.ts';
+import { createClientOf } from './history/client.ts';
 import { createHealth, queueCheck, remoteCheck } from './monitoring/health.ts';
 import { createMetrics } from './monitoring/metrics.ts';
 import { createServer } from './server.ts';
@@ -86,6 +87,7 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     ...(config.auth && {
       authenticate: createAuthenticate({ ...config.auth, now }),
     }),
+    clientOf: createClientOf(config.audit),
     gunPrefixes: config.gunPrefixes,
     limits: config.uploads,
   });

@@ -1,7 +1,7 @@
 import { assert, bigInt, property, string } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { deserialise, serialise, type FetchedEvent } from './event-json.ts';
-import type { RepositoryEvent } from './repository-events.ts';
+import type { Cause, RepositoryEvent } from './repository-events.ts';
 import { gunOf, keyidOf, metafile } from './testing/facts.ts';
 
 const common = { gun: gunOf('a/b'), at: '2026-11-22T10:28:37.927Z', cause: {} };
@@ -31,12 +31,23 @@ const fetched = (event: RepositoryEvent): FetchedEvent => {
   return { ...rest, data: JSON.parse(data), cause: JSON.parse(cause) };
 };
 
+const everyCause: Required<Cause> = {
+  requestId: 'r',
+  subject: 'somebody',
+  certificate: 'CN=ci, O=Example',
+  certificateSha256: sha256,
+  remoteAddress: '2001:db8::7',
+  traceId: 't',
+  spanId: 's',
+};
+
 describe('deserialise', () => {
   test.each<RepositoryEvent>([
     published(1n),
     withCertificates(),
     { ...common, type: 'RoleRenewed', data: { metafiles: [] } },
     { ...common, type: 'RepositoryDeleted', data: {}, cause: { traceId: 't', spanId: 's' } },
+    { ...common, type: 'RepositoryDeleted', data: {}, cause: everyCause },
     { ...common, type: 'KeyCreated', data: { role: 'snapshot', keyid: keyidOf('a'), key } },
   ])('reads what serialise wrote: $type', (event) => {
     expect(deserialise(fetched(event))).toEqual(event);

@@ -143,8 +143,18 @@ function refFrom(value: unknown): MetafileRef {
   };
 }
 
+const CAUSE = [
+  'requestId',
+  'subject',
+  'certificate',
+  'certificateSha256',
+  'remoteAddress',
+  'traceId',
+  'spanId',
+] as const satisfies readonly (keyof Cause)[];
+
 function causeFrom(value: unknown): Cause {
-  const cause = members(value, [], ['requestId', 'subject', 'traceId', 'spanId']);
+  const cause = members(value, [], CAUSE);
   for (const member of Object.values(cause)) text(member);
   return cause;
 }

@@ -21,7 +21,14 @@ export interface MetafileRef {
 /** Who asked, as far as it is known; kept for the audit, never decided upon. */
 export interface Cause {
   readonly requestId?: string;
+  /** The `sub` of the token. */
   readonly subject?: string;
+  /** The subject of the client's TLS certificate, as `CN=ci, O=Example`. */
+  readonly certificate?: string;
+  /** SHA-256 of that certificate's DER, 64 hex digits. */
+  readonly certificateSha256?: string;
+  /** Only where the operator wants it noted: the client's IP address. */
+  readonly remoteAddress?: string;
   /** Of the trace that the request belongs to, 32 hex digits. */
   readonly traceId?: string;
   /** The span in it that what follows from the event hangs below; only where the trace is recorded. */

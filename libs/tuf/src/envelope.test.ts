@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { marshalEnvelope, parseMetafile } from './envelope.ts';
+import { marshalEnvelope, parseMetafile, signatureKeyids } from './envelope.ts';
 import { TufError } from './errors.ts';
 import { showTime } from './times.ts';
 
@@ -260,4 +260,10 @@ test('an envelope is written with the escapes of HTML in its signed part only (W
   expect(new TextDecoder().decode(bytes)).toBe(
     String.raw`{"signed":{"a":"\u003c\u003e\u0026\u2028\u2029é"},"signatures":[{"keyid":"k","method":"ecdsa","sig":"QQ=="}]}`,
   );
+});
+
+test('keyids that signed are named once, in the order of the file', () => {
+  const signed = ['b', 'a', 'b'].map((keyid) => ({ keyid, method: 'eddsa', sig: '' }));
+
+  expect(signatureKeyids(marshalEnvelope('{}', signed))).toEqual(['b', 'a']);
 });

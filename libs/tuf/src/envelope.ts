@@ -38,6 +38,15 @@ export function envelopeOf(metafile: Metafile | UploadedFile): Envelope {
   return 'envelope' in metafile ? metafile.envelope : parseEnvelope(metafile.bytes);
 }
 
+/**
+ * The keyids under which a stored file has signatures, each once, in the file's order. They say who
+ * claims to have signed; that enough of them are right was checked before the file was stored. Throws
+ * `TufError` `MALFORMED_JSON`.
+ */
+export function signatureKeyids(bytes: Uint8Array): readonly string[] {
+  return [...new Set(parseEnvelope(bytes).signatures.map(({ keyid }) => keyid))];
+}
+
 const MEMBERS: ReadonlySet<string> = new Set(['signed', 'signatures']);
 
 function parseEnvelope(bytes: Uint8Array): Envelope {

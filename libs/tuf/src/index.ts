@@ -2,6 +2,7 @@ export { canonicalJson } from './canonical-json.ts';
 export {
   marshalEnvelope,
   parseMetafile,
+  signatureKeyids,
   type Envelope,
   type EnvelopeSignature,
   type WrittenSignature,
