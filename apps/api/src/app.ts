@@ -15,7 +15,10 @@ import type { UploadLimits } from './form/multipart.ts';
 import { resolveTarget, type Operation, type Route } from './paths.ts';
 import type { PublishCommand } from './publish.ts';
 import { requestLog } from './monitoring/request-log.ts';
+import { getRoleAt, type Past } from './history/at.ts';
 import { createClientOf, type ClientOf } from './history/client.ts';
+import { getEvents } from './history/events.ts';
+import type { Feed } from './history/feed.ts';
 import { getChangefeed } from './routes/changefeed.ts';
 import { deleteTuf } from './routes/delete.ts';
 import { getExpiring } from './routes/expiring.ts';
@@ -30,6 +33,10 @@ import { updateTuf } from './routes/update.ts';
 export interface Deps {
   readonly readModel: Pick<ReadModel, 'current' | 'byVersion' | 'byChecksum' | 'changes'>;
   readonly expiries: Pick<Expiries, 'soonest'>;
+  /** What the log says about the past. */
+  readonly past: Past;
+  /** What happens, for those who follow it. */
+  readonly feed: Feed;
   /** Resolves to the new timestamp when it can be read through every API (WIRE §5 to §9). */
   publish(command: PublishCommand): Promise<MetafileRef>;
   /** The current timestamp or snapshot, renewed first where it has expired (WIRE §8.4). */
@@ -93,6 +100,8 @@ function handlersOf(deps: Deps): Handlers {
     DeleteTUF: deleteTuf((gun, cause) => deps.deleteRepository(gun, cause)),
     Changefeed: getChangefeed(readModel),
     Expiring: getExpiring(deps.expiries, deps.now),
+    Events: getEvents(deps),
+    HistoryAt: getRoleAt(deps.past),
     Health: getHealth(() => deps.health()),
     Live: getHealth(async () => ({})),
     Ready: getHealth(() => deps.ready()),
@@ -145,10 +154,10 @@ function dispatch(
         res.locals.operation = route.operation;
         nameRequest(req.method, route.operation);
         admit(route, gunPrefixes);
-        const { subject } = (await authenticate?.(req, route)) ?? {};
-        if (subject !== undefined) res.locals.subject = subject;
+        const access = (await authenticate?.(req, route)) ?? {};
+        if (access.subject !== undefined) res.locals.subject = access.subject;
         const cause = causeOf(res.locals, clientOf(req));
-        await handle(handlers, route, { req, res, query, cause });
+        await handle(handlers, route, { req, res, query, cause, access });
       }
     }
   };

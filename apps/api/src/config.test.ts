@@ -49,6 +49,7 @@ test('the smallest configuration has these defaults', () => {
     times: { headersMs: 60_000, requestMs: 300_000, idleMs: 75_000 },
     answerMs: 10_000,
     drainMs: 0,
+    eventStreams: 100,
     guard: DEFAULT_GUARD,
     audit: { remoteAddress: false, trustedProxies: expect.any(BlockList) },
     renewal: {

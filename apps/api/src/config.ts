@@ -166,6 +166,9 @@ export const serverSettings = z.object({
       answer_seconds: seconds(10).describe(
         'a change that is not signed, stored and readable by then is answered with 503',
       ),
+      event_streams: whole(100, { min: 1, max: 10_000 }).describe(
+        'clients of one process that wait for events or have them streamed; more are answered with 503',
+      ),
       drain_seconds: whole(0, { min: 0, max: 10 }).describe(
         'a process that was asked to stop takes requests for that long, while `/_notary_server/ready` says 503',
       ),
@@ -274,6 +277,8 @@ export interface Config {
   readonly answerMs: number;
   /** How long load balancers have to turn away from a process that will stop, in milliseconds. */
   readonly drainMs: number;
+  /** Clients that may follow events at once. */
+  readonly eventStreams: number;
   /** Absent where it is switched off. */
   readonly guard: Guard | undefined;
   readonly renewal: RenewalSettings;
@@ -336,6 +341,7 @@ export function readServerConfig(
     },
     answerMs: limits.answer_seconds,
     drainMs: limits.drain_seconds * 1000,
+    eventStreams: limits.event_streams,
     guard: parseGuard(section('guard')),
     renewal: parseRenewal(section('renewal')),
     audit: parseAudit(section('audit')),

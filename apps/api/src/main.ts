@@ -28,6 +28,8 @@ import { runBackground } from './renewal/background.ts';
 import { readServerConfig, SERVER_PREFIX, serverSettings, type Config } from './config.ts';
 import { expiryGauges, renewalCounter } from './renewal/expiry-metrics.ts';
 import { createClientOf } from './history/client.ts';
+import { createFeed } from './history/feed.ts';
+import { createStreams } from './history/streams.ts';
 import { createHealth, queueCheck, remoteCheck } from './monitoring/health.ts';
 import { createMetrics } from './monitoring/metrics.ts';
 import { createServer } from './server.ts';
@@ -70,8 +72,12 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     guard: config.guard,
     countRenewal: count,
   });
+  const streams = createStreams(events);
+  const feed = createFeed(events, streams, config.eventStreams);
   const app = createApp({
     ...useCases,
+    past: { events, streams, caching: config.caching, now, timeoutMs: config.answerMs },
+    feed,
     readModel,
     expiries: readModel.expiries,
     health,
@@ -109,6 +115,7 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     drain();
     stopRenewing.abort();
     await sleep(config.drainMs);
+    await feed.close();
     await server.close();
     await background;
     stopProjecting.abort();

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { posix } from 'node:path';
 import { parseGun, type Gun, type ServerRole } from '@scrivener/tuf';
+import { parseQuery } from './query.ts';
 
 /** What a request asks for: the operations of WIRE §1.2 with their parameters, not yet judged. */
 export type Route =
@@ -27,6 +28,15 @@ export type Route =
   | { readonly operation: 'Health' }
   /** Ours: what expires soon. */
   | { readonly operation: 'Expiring' }
+  /** Ours: what happened, of one repository or of all that the caller may pull. */
+  | { readonly operation: 'Events'; readonly gun?: Gun }
+  /** Ours: the bytes that were current then. */
+  | {
+      readonly operation: 'HistoryAt';
+      readonly gun: Gun;
+      readonly moment: string;
+      readonly role: string;
+    }
   /** Ours: does this process answer at all? */
   | { readonly operation: 'Live' }
   /** Ours: should it be sent requests? */
@@ -100,7 +110,7 @@ interface Pattern {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** Whether a HEAD is a variant of this GET. For the old server it never was (WIRE §1.2). */
   readonly head?: true;
-  readonly read: (path: string) => Route | undefined;
+  readonly read: (path: string, query: string) => Route | undefined;
 }
 
 const PREFIX = '/v2/';
@@ -151,6 +161,8 @@ const patterns: readonly Pattern[] = [
   { method: 'GET', read: exactly('/metrics', { operation: 'Metrics' }) },
   // Ours, which stand where the old server has nothing: before its route 13, which takes everything.
   { method: 'GET', read: exactly('/_notary_server/v1/expiring', { operation: 'Expiring' }) },
+  { method: 'GET', read: events },
+  { method: 'GET', head: true, read: roleAt },
   { method: 'GET', read: exactly('/_notary_server/live', { operation: 'Live' }) },
   { method: 'GET', read: exactly('/_notary_server/ready', { operation: 'Ready' }) },
 ];
@@ -161,7 +173,7 @@ const KNOWN_METHODS = new Set(['GET', 'POST', 'PUT', 'HEAD', 'DELETE']);
 function match(method: string, path: string, query: string): Destination {
   let pathFits = false;
   for (const pattern of patterns) {
-    const route = pattern.read(path);
+    const route = pattern.read(path, query);
     if (route === undefined) continue;
     if (pattern.method === method || (pattern.head && method === 'HEAD')) {
       return { kind: 'route', route, query };
@@ -215,5 +227,37 @@ function file(
 function key(route: (gun: Gun, role: ServerRole) => Route): Pattern['read'] {
   const snapshot = below(`${TUF}snapshot.key`, (gun) => route(gun, 'snapshot'));
   const timestamp = below(`${TUF}timestamp.key`, (gun) => route(gun, 'timestamp'));
-  return (path) => snapshot(path) ?? timestamp(path);
+  return (path, query) => snapshot(path, query) ?? timestamp(path, query);
+}
+
+const GUNS = '/_notary_server/v1/guns/';
+
+/** The path of a repository's history, escaped; `rest` is behind the GUN. */
+export function historyPath(gun: Gun, rest: string): string {
+  return encodePath(`${GUNS}${gun}/${rest}`);
+}
+
+/** Which repository is meant decides who may ask, so this one parameter is read here. */
+function events(path: string, query: string): Route | undefined {
+  if (path !== '/_notary_server/v1/events') return undefined;
+  const gun = parseGun(parseQuery(query).get('gun') ?? '');
+  return { operation: 'Events', ...(gun && { gun }) };
+}
+
+const AT = '/at/';
+const ROLE_AT = new RegExp(`^([^/]+)/(${ROLE})\\.json$`);
+
+const DELEGATION_AT = /^[^/]+\/targets\//;
+
+/** The GUN is greedy here, too: the last `/at/` behind which a moment and a file stand ends it. */
+function roleAt(path: string): Route | undefined {
+  if (!path.startsWith(GUNS) || path.includes('*')) return undefined;
+  for (let at = path.lastIndexOf(AT); at > GUNS.length; at = path.lastIndexOf(AT, at - 1)) {
+    const rest = path.slice(at + AT.length);
+    const [found, moment = '', role = ''] = ROLE_AT.exec(rest) ?? [];
+    const gun = found === undefined ? undefined : parseGun(path.slice(GUNS.length, at));
+    if (gun) return { operation: 'HistoryAt', gun, moment, role };
+    if (DELEGATION_AT.test(rest)) return undefined; // as `file` does, for the same reason
+  }
+  return undefined;
 }

@@ -51,6 +51,8 @@ export function eventStoreContract(makeLog: () => Promise<TestLog>): void {
       const told = [key, published, renewed, deleted].map(({ recorded }) => recorded);
       expect(await events.readStream(start.head.gun, 0)).toEqual(told);
       expect(await events.readStream(start.head.gun, 2)).toEqual(told.slice(2));
+      expect(await events.readStream(start.head.gun, 1, 2)).toEqual(told.slice(1, 3));
+      expect(await events.lastPosition()).toBe(deleted.recorded.position);
       expect(await events.readAfter(key.recorded.position - 1, 4)).toEqual(told);
     });
 

@@ -51,8 +51,11 @@ export interface EventStore {
     metafiles: readonly Metafile[],
   ): Promise<RecordedEvent>;
 
-  /** The events of one stream with a version above `after`, oldest first. */
-  readStream(gun: Gun, after: number): Promise<readonly RecordedEvent[]>;
+  /** The events of one stream with a version above `after`, oldest first; at most `limit` of them. */
+  readStream(gun: Gun, after: number, limit?: number): Promise<readonly RecordedEvent[]>;
+
+  /** The position of the last event of the log; 0 while there is none. */
+  lastPosition(): Promise<number>;
 
   /**
    * At most `limit` events with a position above `after`, in order. Never steps over an event that

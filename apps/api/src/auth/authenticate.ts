@@ -3,14 +3,27 @@ import { challenge, type Challenger, type Wanted } from './challenge.ts';
 import type { Certificate } from './chain.ts';
 import { TokenError } from './error.ts';
 import { createKeyring } from './keys.ts';
-import { checkClaims, parseToken, readClaims, verifySignature, type Claims } from './token.ts';
+import {
+  checkClaims,
+  endOf,
+  parseToken,
+  readClaims,
+  verifySignature,
+  type Claims,
+} from './token.ts';
 import { NotaryError } from '../errors.ts';
-import type { Route } from '../paths.ts';
+import type { Operation, Route } from '../paths.ts';
 
 /** Who was let in. */
-interface Access {
+export interface Access {
   /** The `sub` of the token; absent where it has none, as tokens for nobody in particular do. */
   readonly subject?: string;
+  /** Whether it may see everything, as whoever has `registry:catalog:*` may. */
+  readonly isAdmin?: boolean;
+  /** Whether it may pull this repository; only where the answer depends on it. */
+  readonly mayPull?: (gun: string) => boolean;
+  /** When the token ends, and with it what goes on being sent. */
+  readonly until?: Date;
 }
 
 /**
@@ -32,22 +45,33 @@ export function createAuthenticate(options: TokenAuthOptions): Authenticate {
   const { issuer, service, now } = options;
   const keyring = createKeyring(options.rootCertBundle);
 
-  const check = async (authorization: string | undefined, wanted: Wanted): Promise<Access> => {
+  const check = async (
+    authorization: string | undefined,
+    wanted: Wanted,
+    { operation }: Route,
+  ): Promise<Access> => {
     const token = parseToken(bearerOf(authorization));
     await verifySignature(token, keyring.keyOf(token.header, now()));
     const claims = readClaims(token);
     checkClaims(claims, { issuer, audience: service, now: now() });
-    if (!grants(claims.access, wanted)) {
+    const isAdmin = grants(claims.access, CATALOG);
+    const isGranted = grants(claims.access, wanted);
+    if (!isGranted && !(HISTORY.has(operation) && (isAdmin || pullsAnything(claims, wanted)))) {
       throw new TokenError('INSUFFICIENT_SCOPE', 'the token does not allow this');
     }
-    return claims.sub === '' ? {} : { subject: claims.sub };
+    return {
+      ...(claims.sub !== '' && { subject: claims.sub }),
+      isAdmin,
+      mayPull: (gun) => isAdmin || grants(claims.access, repository(gun, 'pull')),
+      until: endOf(claims),
+    };
   };
 
   return async (request, route) => {
     const wanted = wantedBy(route);
     if (wanted === undefined) return {};
     try {
-      return await check(request.headers.authorization, wanted);
+      return await check(request.headers.authorization, wanted, route);
     } catch (thrown) {
       // Nothing in there depends on anything but the token, so nothing else can be to blame.
       const error = TokenError.from(thrown);
@@ -83,11 +107,13 @@ function wantedBy(route: Route): Wanted | undefined {
     case 'Expiring':
     case 'NotFound':
       return CATALOG;
+    case 'Events':
     case 'Changefeed':
       return route.gun === undefined ? CATALOG : repository(route.gun, 'pull');
     case 'GetRole':
     case 'GetRoleByHash':
     case 'GetRoleByVersion':
+    case 'HistoryAt':
       return repository(route.gun, 'pull');
     case 'UpdateTUF':
     case 'GetKey':
@@ -99,6 +125,17 @@ function wantedBy(route: Route): Wanted | undefined {
 }
 
 const CATALOG: Wanted = { type: 'registry', name: 'catalog', actions: ['*'] };
+
+/** What an administrator may see as well as those who may pull. */
+const HISTORY: ReadonlySet<Operation> = new Set(['Events', 'HistoryAt']);
+
+/** The events of all repositories are those of the ones that a token names, if it names any. */
+function pullsAnything({ access }: Claims, wanted: Wanted): boolean {
+  if (wanted !== CATALOG) return false;
+  return access.some(
+    (entry) => entry?.type === 'repository' && grants(access, repository(entry.name, 'pull')),
+  );
+}
 
 function repository(name: string, ...actions: readonly string[]): Wanted {
   return { type: 'repository', name, actions };

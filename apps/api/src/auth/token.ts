@@ -123,6 +123,14 @@ export function checkClaims(
   if (now < (nbf - LEEWAY) * 1000n) throw invalid('the token is not valid yet');
 }
 
+const LAST_DATE = 8_640_000_000_000n;
+
+/** When `checkClaims` no longer lets it pass. */
+export function endOf({ exp }: Pick<Claims, 'exp'>): Date {
+  const end = exp + LEEWAY;
+  return new Date(Number(end < LAST_DATE ? end : LAST_DATE) * 1000);
+}
+
 /** `alg` of the tokens that a key may sign: ECDSA goes with the one digest of the curve. */
 export function algorithmsOf(key: KeyObject): string[] {
   if (key.asymmetricKeyType === 'rsa') return ['RS256', 'RS384', 'RS512'];

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Cause } from '@scrivener/events';
+import type { Access } from '../auth/authenticate.ts';
 import type { Reply } from '../answer.ts';
 import type { Operation, Route } from '../paths.ts';
 
@@ -10,6 +11,8 @@ export interface Exchange {
   /** Raw, without the question mark. */
   readonly query: string;
   readonly cause: Cause;
+  /** Who was let in; empty where everybody is. */
+  readonly access: Access;
 }
 
 /** Answers one operation, or throws what `errors.ts` has an answer for. */

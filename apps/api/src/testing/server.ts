@@ -14,6 +14,8 @@ import { createMemorySigner } from '@scrivener/signing/memory';
 import { DEFAULT_GUARD } from '@scrivener/tuf';
 import { ensureCertificates } from '../../../../fixtures/certificates.ts';
 import { createApp, type Deps } from '../app.ts';
+import { createFeed } from '../history/feed.ts';
+import { createStreams } from '../history/streams.ts';
 import { createMetrics } from '../monitoring/metrics.ts';
 import { createServer, type TimeLimits } from '../server.ts';
 import { createUseCases } from '../use-cases.ts';
@@ -92,6 +94,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     },
     connect: () => connect(port, '127.0.0.1'),
     close: async () => {
+      await deps.feed.close();
       await server.close();
       stopProjecting.abort();
     },
@@ -106,7 +109,11 @@ function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
   const onError = (err: unknown) => logger.fatal({ err }, 'projection failed');
   void runProjection(readModel, events, { signal, onError });
   const algorithm = 'ed25519';
+  const caching = { current: 300, consistent: 2_592_000 };
+  const streams = createStreams(events);
   return {
+    past: { events, streams, caching, now, timeoutMs: 10_000 },
+    feed: createFeed(events, streams, 3),
     ...createUseCases({
       events,
       readModel,
@@ -124,7 +131,7 @@ function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
     now,
     logger,
     metrics: createMetrics(),
-    caching: { current: 300, consistent: 2_592_000 },
+    caching,
     gunPrefixes: [],
     limits: { uploadBytes: 1024 * 1024, parts: 100, partHeaderBytes: 16 * 1024 },
   };

@@ -30,7 +30,10 @@ export function memoryEventStore(): EventStore {
       return recorded;
     },
 
-    readStream: async (gun, after) => (streams.get(gun) ?? []).slice(after),
+    readStream: async (gun, after, limit = Infinity) =>
+      (streams.get(gun) ?? []).slice(after, after + limit),
+
+    lastPosition: async () => log.length,
 
     readAfter: async (after, limit) => log.slice(after, after + limit),
 

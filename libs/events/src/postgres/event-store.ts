@@ -65,7 +65,13 @@ export async function postgresEventStore(
       return taken;
     },
 
-    readStream: async (gun, after) => (isStorableGun(gun) ? select(streamAfter(gun, after)) : []),
+    readStream: async (gun, after, limit) =>
+      isStorableGun(gun) ? select(streamAfter(gun, after, limit)) : [],
+
+    async lastPosition() {
+      const { rows } = await pool.query<{ last: string }>(LAST_POSITION);
+      return Number(rows[0]?.last);
+    },
 
     // Contiguous positions in the order of commits: whoever sees one sees all below it.
     readAfter: (after, limit) => select(logAfter(after, limit)),
@@ -176,12 +182,19 @@ const byVersion = (gun: Gun, version: number): Statement => ({
   values: [gunDigest(gun), version],
 });
 
-const streamAfter = (gun: Gun, after: number): Statement => ({
+const streamAfter = (gun: Gun, after: number, limit?: number): Statement => ({
   name: 'stream after',
   text: `select ${eventColumns} from events
-    where gun_sha256 = $1 and version > $2 order by version`,
-  values: [gunDigest(gun), after],
+    where gun_sha256 = $1 and version > $2 order by version limit $3`,
+  values: [gunDigest(gun), after, limit ?? null],
 });
+
+// Not of `log_head`, which not everybody who may read events may read.
+const LAST_POSITION: Statement = {
+  name: 'last position',
+  text: 'select coalesce(max(position), 0) as last from events',
+  values: [],
+};
 
 const logAfter = (after: number, limit: number): Statement => ({
   name: 'log after',
