@@ -17,8 +17,11 @@ import type { PublishCommand } from './publish.ts';
 import { requestLog } from './monitoring/request-log.ts';
 import { getRoleAt, type Past } from './history/at.ts';
 import { createClientOf, type ClientOf } from './history/client.ts';
+import { getDiff } from './history/diff.ts';
 import { getEvents } from './history/events.ts';
 import type { Feed } from './history/feed.ts';
+import { getOpenApi } from './history/openapi.ts';
+import { getPicture } from './history/picture.ts';
 import { getChangefeed } from './routes/changefeed.ts';
 import { deleteTuf } from './routes/delete.ts';
 import { getExpiring } from './routes/expiring.ts';
@@ -102,6 +105,9 @@ function handlersOf(deps: Deps): Handlers {
     Expiring: getExpiring(deps.expiries, deps.now),
     Events: getEvents(deps),
     HistoryAt: getRoleAt(deps.past),
+    HistoryDiff: getDiff(deps.past),
+    HistoryPicture: getPicture(deps.past),
+    OpenApi: getOpenApi(),
     Health: getHealth(() => deps.health()),
     Live: getHealth(async () => ({})),
     Ready: getHealth(() => deps.ready()),

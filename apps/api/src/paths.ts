@@ -37,6 +37,12 @@ export type Route =
       readonly moment: string;
       readonly role: string;
     }
+  /** Ours: what changed between two moments. */
+  | { readonly operation: 'HistoryDiff'; readonly gun: Gun }
+  /** Ours: a picture of all that happened. */
+  | { readonly operation: 'HistoryPicture'; readonly gun: Gun }
+  /** Ours: the description of these routes. */
+  | { readonly operation: 'OpenApi' }
   /** Ours: does this process answer at all? */
   | { readonly operation: 'Live' }
   /** Ours: should it be sent requests? */
@@ -116,6 +122,7 @@ interface Pattern {
 const PREFIX = '/v2/';
 const TUF = '/_trust/tuf/';
 const FEED = '/_trust/changefeed';
+const GUNS = '/_notary_server/v1/guns/';
 
 // Not `\s`: the old server's white space was ASCII only.
 const ROLE = String.raw`root|targets(?:/[^/\t\n\f\r ]+)*|snapshot|timestamp`;
@@ -163,6 +170,13 @@ const patterns: readonly Pattern[] = [
   { method: 'GET', read: exactly('/_notary_server/v1/expiring', { operation: 'Expiring' }) },
   { method: 'GET', read: events },
   { method: 'GET', head: true, read: roleAt },
+  { method: 'GET', read: past('/diff', (gun) => ({ operation: 'HistoryDiff', gun })) },
+  {
+    method: 'GET',
+    head: true,
+    read: past('/history.svg', (gun) => ({ operation: 'HistoryPicture', gun })),
+  },
+  { method: 'GET', read: exactly('/_notary_server/v1/openapi.json', { operation: 'OpenApi' }) },
   { method: 'GET', read: exactly('/_notary_server/live', { operation: 'Live' }) },
   { method: 'GET', read: exactly('/_notary_server/ready', { operation: 'Ready' }) },
 ];
@@ -192,9 +206,18 @@ function exactly(wanted: string, route: Route): Pattern['read'] {
 
 /** A path that is a GUN between `/v2/` and `ending`. */
 function below(ending: string, route: (gun: Gun) => Route): Pattern['read'] {
+  return between(PREFIX, ending, route);
+}
+
+/** One that is a GUN between `GUNS` and `ending`. */
+function past(ending: string, route: (gun: Gun) => Route): Pattern['read'] {
+  return between(GUNS, ending, route);
+}
+
+function between(prefix: string, ending: string, route: (gun: Gun) => Route): Pattern['read'] {
   return (path) => {
-    if (!path.startsWith(PREFIX) || !path.endsWith(ending)) return undefined;
-    const gun = parseGun(path.slice(PREFIX.length, -ending.length));
+    if (!path.startsWith(prefix) || !path.endsWith(ending)) return undefined;
+    const gun = parseGun(path.slice(prefix.length, -ending.length));
     return gun && route(gun);
   };
 }
@@ -229,8 +252,6 @@ function key(route: (gun: Gun, role: ServerRole) => Route): Pattern['read'] {
   const timestamp = below(`${TUF}timestamp.key`, (gun) => route(gun, 'timestamp'));
   return (path, query) => snapshot(path, query) ?? timestamp(path, query);
 }
-
-const GUNS = '/_notary_server/v1/guns/';
 
 /** The path of a repository's history, escaped; `rest` is behind the GUN. */
 export function historyPath(gun: Gun, rest: string): string {

@@ -1,4 +1,5 @@
 export { canonicalJson } from './canonical-json.ts';
+export { contentsOf, type Contents, type RoleSigners, type TargetEntry } from './contents.ts';
 export {
   marshalEnvelope,
   parseMetafile,

@@ -102,6 +102,7 @@ function wantedBy(route: Route): Wanted | undefined {
     case 'Live':
     case 'Ready':
     case 'Metrics':
+    case 'OpenApi':
       return undefined;
     case 'Version':
     case 'Expiring':
@@ -114,6 +115,8 @@ function wantedBy(route: Route): Wanted | undefined {
     case 'GetRoleByHash':
     case 'GetRoleByVersion':
     case 'HistoryAt':
+    case 'HistoryDiff':
+    case 'HistoryPicture':
       return repository(route.gun, 'pull');
     case 'UpdateTUF':
     case 'GetKey':
@@ -127,7 +130,12 @@ function wantedBy(route: Route): Wanted | undefined {
 const CATALOG: Wanted = { type: 'registry', name: 'catalog', actions: ['*'] };
 
 /** What an administrator may see as well as those who may pull. */
-const HISTORY: ReadonlySet<Operation> = new Set(['Events', 'HistoryAt']);
+const HISTORY: ReadonlySet<Operation> = new Set([
+  'Events',
+  'HistoryAt',
+  'HistoryDiff',
+  'HistoryPicture',
+]);
 
 /** The events of all repositories are those of the ones that a token names, if it names any. */
 function pullsAnything({ access }: Claims, wanted: Wanted): boolean {

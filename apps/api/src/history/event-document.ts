@@ -1,10 +1,22 @@
-import type { EventStore, RecordedEvent } from '@scrivener/events';
+import type { Cause, EventStore, RecordedEvent } from '@scrivener/events';
 import { signatureKeyids, type Sha256 } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const instant = z.iso.datetime();
+
+export const causeDocument = z
+  .strictObject({
+    request_id: z.string().optional(),
+    subject: z.string().optional().describe('`sub` of the token'),
+    certificate: z.string().optional().describe('subject of the client’s certificate'),
+    certificate_sha256: sha256.optional(),
+    remote_address: z.string().optional().describe('for administrators, where it is noted'),
+    trace_id: z.string().optional(),
+    span_id: z.string().optional(),
+  })
+  .describe('who asked, as far as it is known');
 
 /** An event as the history API tells it. Versions are text, for they are int64. */
 export const eventDocument = z.strictObject({
@@ -16,17 +28,7 @@ export const eventDocument = z.strictObject({
     .describe('`KeyCreated`, `UpdatePublished`, `RoleRenewed`, `RepositoryDeleted` …'),
   at: instant,
   hash: sha256.describe('of the event and of the hash before it'),
-  cause: z
-    .strictObject({
-      request_id: z.string().optional(),
-      subject: z.string().optional().describe('`sub` of the token'),
-      certificate: z.string().optional().describe('subject of the client’s certificate'),
-      certificate_sha256: sha256.optional(),
-      remote_address: z.string().optional().describe('for administrators, where it is noted'),
-      trace_id: z.string().optional(),
-      span_id: z.string().optional(),
-    })
-    .describe('who asked, as far as it is known'),
+  cause: causeDocument,
   key: z
     .strictObject({ role: z.string(), keyid: sha256, keytype: z.string() })
     .optional()
@@ -103,15 +105,7 @@ export function documentOf(
     type,
     at,
     hash,
-    cause: {
-      ...(cause.requestId !== undefined && { request_id: cause.requestId }),
-      ...(cause.subject !== undefined && { subject: cause.subject }),
-      ...(cause.certificate !== undefined && { certificate: cause.certificate }),
-      ...(cause.certificateSha256 !== undefined && { certificate_sha256: cause.certificateSha256 }),
-      ...(isAdmin && cause.remoteAddress !== undefined && { remote_address: cause.remoteAddress }),
-      ...(cause.traceId !== undefined && { trace_id: cause.traceId }),
-      ...(cause.spanId !== undefined && { span_id: cause.spanId }),
-    },
+    cause: causeOf(cause, { isAdmin }),
     ...('key' in data && {
       key: { role: data.role, keyid: data.keyid, keytype: data.key.keytype },
     }),
@@ -126,5 +120,22 @@ export function documentOf(
         keyids: [...keyidsOf(ref.sha256)],
       })),
     }),
+  };
+}
+
+/** Addresses of publishers are nothing that everybody who may pull has to know. */
+export function causeOf(
+  cause: Cause,
+  { isAdmin }: { readonly isAdmin: boolean },
+): z.output<typeof causeDocument> {
+  const { requestId, subject, certificate, certificateSha256, remoteAddress } = cause;
+  return {
+    ...(requestId !== undefined && { request_id: requestId }),
+    ...(subject !== undefined && { subject }),
+    ...(certificate !== undefined && { certificate }),
+    ...(certificateSha256 !== undefined && { certificate_sha256: certificateSha256 }),
+    ...(isAdmin && remoteAddress !== undefined && { remote_address: remoteAddress }),
+    ...(cause.traceId !== undefined && { trace_id: cause.traceId }),
+    ...(cause.spanId !== undefined && { span_id: cause.spanId }),
   };
 }

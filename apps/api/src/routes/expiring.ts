@@ -8,6 +8,26 @@ import { jsonText } from '../json-text.ts';
 import { parseQuery } from '../query.ts';
 import type { Handler } from './route.ts';
 
+const instant = z.iso.datetime();
+
+/** A page of what expires soon. */
+export const expiringPage = z.strictObject({
+  count: z.int().min(0),
+  expiring: z.array(
+    z.strictObject({
+      gun: z.string(),
+      role: z.string(),
+      subject: z.enum(['metadata', 'certificates']),
+      version: z.string().regex(/^-?\d+$/),
+      made_by: z.enum(['client', 'server']),
+      published: instant,
+      expires: instant,
+      command: z.string().optional().describe('what renews it'),
+    }),
+  ),
+  next: z.string().optional().describe('the `after` of the next page; absent on the last one'),
+});
+
 /**
  * `GET /_notary_server/v1/expiring?within=30d[&made_by=client][&limit=100][&after=…]`: what has expired
  * or will have by then, soonest first; what clients have to renew unless `made_by` is `server`. `next`
