@@ -15,9 +15,11 @@ import { json } from './json.ts';
 import { mediaType } from './media-type.ts';
 import { metafile } from './metafile.ts';
 import { multipart } from './multipart.ts';
+import { past } from './past.ts';
 import { path } from './path.ts';
 import { payload } from './payload.ts';
 import { pem } from './pem.ts';
+import { picture } from './picture.ts';
 import { query } from './query.ts';
 import { quotedPrintable } from './quoted-printable.ts';
 import { root } from './root.ts';
@@ -53,6 +55,8 @@ export const targets: readonly Target[] = [
   quotedPrintable,
   update,
   route,
+  past,
+  picture,
   http,
   tlsPort,
   job,

@@ -143,7 +143,18 @@ describe('the projector as a process', () => {
     expect(changed.output.text).toContain('does not follow');
   });
 
+  test('history draws a repository', async () => {
+    await storyteller(events).publish(emptyRepository(gunOf('a/b')));
+    const drawn = start('picture.ts', ['a/b', '--svg', '-']);
+
+    expect(await drawn.ended).toBe(0);
+    expect(drawn.output.text).toMatch(/^<svg .*<\/svg>\n$/s);
+  });
+
   test.each([
+    ['picture.ts', ['a/b'], 2, 'name a file with --svg'],
+    ['picture.ts', ['a/b', '--png', 'x'], 2, 'usage: history'],
+    ['picture.ts', ['a/b', '--svg', '-'], 2, 'the log has no events of a/b'],
     ['audit.ts', [], 2, 'usage: audit'],
     ['main.ts', ['--fast'], 2, 'usage: projector'],
     [
