@@ -25,10 +25,11 @@ afterAll(async () => {
   await database.drop();
 });
 
+const now = () => new Date('2030-01-01T00:00:00Z');
+
 /** The routes of the past on this log. */
 async function serve(log: EventStore, timeoutMs = 10_000): Promise<TestServer> {
   const streams = createStreams(log);
-  const now = () => new Date('2030-01-01T00:00:00Z');
   const caching = { current: 300, consistent: 300 };
   const past = { events: log, streams, caching, now, timeoutMs };
   server = await startTestServer({ deps: { past, feed: createFeed(log, streams, 10) } });
@@ -42,10 +43,10 @@ async function makeKeys(name: string, count: number): Promise<void> {
   for (let made = 0; made < count; made += 1) ({ repository } = await makeKey(repository));
 }
 
-const followOf = async ({ request }: TestServer, until: number) => {
+const followOf = async (served: TestServer, until: number) => {
   const positions: number[] = [];
   for (let after = 0; after < until;) {
-    const { body } = await request(
+    const { body } = await served.request(
       'GET',
       `/_notary_server/v1/events?after=${after}&limit=7&wait=10`,
     );
@@ -65,8 +66,8 @@ test('whoever follows the log sees every event once and in order while four writ
 });
 
 test('one repository is followed by its own events', async () => {
-  const { request } = await serve(events);
-  const { body } = await request('GET', '/_notary_server/v1/events?gun=b&limit=1000');
+  const served = await serve(events);
+  const { body } = await served.request('GET', '/_notary_server/v1/events?gun=b&limit=1000');
 
   const page = eventsPage.parse(JSON.parse(body));
   expect(page.events.map(({ version }) => version)).toEqual(
@@ -79,9 +80,9 @@ test('the bytes that were current are read from the log', async () => {
   const first = await publish(emptyRepository(gunOf('e/f')));
   const second = await publish(first.repository);
   const deleted = await remove(second.repository);
-  const { request } = await serve(events);
+  const served = await serve(events);
   const at = async (position: number) =>
-    request('GET', `/_notary_server/v1/guns/e/f/at/${position}/targets.json`);
+    served.request('GET', `/_notary_server/v1/guns/e/f/at/${position}/targets.json`);
 
   const textOf = ({ metafiles }: typeof first) =>
     Buffer.from(metafiles.find(({ role }) => role === 'targets')?.bytes ?? []).toString();
@@ -99,9 +100,9 @@ test.each([
   'guns/a/history.svg',
 ])('without a database the answer to %s is 503 within the deadline', async (path) => {
   const away = await postgresEventStore('postgres://nobody@127.0.0.1:1/none');
-  const { request } = await serve(away, 3_000);
+  const served = await serve(away, 3_000);
 
-  const { status, headers } = await request('GET', `/_notary_server/v1/${path}`);
+  const { status, headers } = await served.request('GET', `/_notary_server/v1/${path}`);
 
   expect([status, headers['retry-after']]).toEqual([503, '5']);
   await away.close();
