@@ -1,5 +1,5 @@
 import type { EventStore } from '@scrivener/events';
-import type { Part } from '@scrivener/tuf/testing';
+import type { Part, Signed } from '@scrivener/tuf/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { gunOf } from './testing/client.ts';
 import { commandOf, inMemory, ownerOf, type TestProcesses } from './testing/processes.ts';
@@ -128,4 +128,26 @@ test('an update without files makes the next snapshot and timestamp each time', 
 
   expect([(await publish()).version, (await publish()).version]).toEqual([2n, 3n]);
   expect(await count()).toBe(before + 2);
+});
+
+describe('an update that waited while another landed', () => {
+  const unsigned = { signers: [] };
+
+  test('is VERSION where that published its role, without a look at its signatures', async () => {
+    const { owner, publish } = await started();
+    const same = { ...unsigned, change: (signed: Signed) => (signed['version'] = 2) };
+    const winner = publish(owner.targets({ second: 'content' }));
+
+    await expect(publish(owner.targets({ other: 'content' }, same))).rejects.toThrow(OLD_VERSION);
+    await winner;
+  });
+
+  test('is verified where it is still the next version', async () => {
+    const { owner, publish } = await started();
+    const winner = publish(owner.targets({ second: 'content' }));
+    const next = publish(owner.targets({ third: 'content' }, unsigned));
+
+    await expect(next).rejects.toThrow(expect.objectContaining({ code: 'BAD_TARGETS' }));
+    await winner;
+  });
 });

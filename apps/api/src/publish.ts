@@ -53,10 +53,10 @@ export function createPublish({
 }: Dependencies): (command: PublishCommand) => Promise<MetafileRef> {
   return async ({ gun, upload, cause }) => {
     let there: MetafileRef | undefined;
-    const recorded = await writer.write(gun, async (repository, attempt) => {
+    const recorded = await writer.write(gun, async (repository, raced) => {
       there = isCurrent(repository, upload) ? repository.current.get('timestamp') : undefined;
       if (there !== undefined) return undefined;
-      if (attempt > 0) refuseOvertaken(repository, upload);
+      if (raced) refuseOvertaken(repository, upload);
       const at = now();
       const current = await repositories.metafiles(
         repository,
@@ -105,8 +105,9 @@ function isCurrent({ current }: Repository, upload: readonly UploadedFile[]): bo
 }
 
 /**
- * Another writer was faster. If it published one of our roles, we lost, and the answer is `VERSION`
- * whatever else no longer fits; if it did not, the update is decided again on top of the other's.
+ * Another writer may have been faster. If it published one of our roles, we lost, and the answer is
+ * `VERSION` whatever else no longer fits, at once: of many who race, all but one cost no verification.
+ * If it did not, the update is decided on top of the other's.
  */
 function refuseOvertaken({ current }: Repository, upload: readonly UploadedFile[]): void {
   const overtaken = upload.some(({ role, version }) => {

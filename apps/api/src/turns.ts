@@ -1,10 +1,13 @@
 import type { Gun } from '@scrivener/tuf';
 
-/** Runs what is asked for one GUN after the other; different GUNs do not wait for each other. */
+/**
+ * Runs what is asked for one GUN after the other; different GUNs do not wait for each other. `work` is
+ * told whether it had to wait, so that somebody else may have been faster.
+ */
 export type Turns = <Result>(
   gun: Gun,
   signal: AbortSignal,
-  work: () => Promise<Result>,
+  work: (waited: boolean) => Promise<Result>,
 ) => Promise<Result>;
 
 /**
@@ -18,10 +21,10 @@ export function createTurns(): Turns {
   const last = new Map<Gun, Promise<unknown>>();
 
   return (gun, signal, work) => {
-    const before = last.get(gun) ?? Promise.resolve();
-    const turn = before.then(() => {
+    const before = last.get(gun);
+    const turn = (before ?? Promise.resolve()).then(() => {
       signal.throwIfAborted();
-      return work();
+      return work(before !== undefined);
     });
     const settled = turn.then(
       () => undefined,

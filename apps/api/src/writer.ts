@@ -28,11 +28,12 @@ interface Addition {
 
 /**
  * Decides on a repository as it stands. Called again with the newer state when another writer was
- * faster; `attempt` counts from 0. Must start nothing that lasts: a decision may be thrown away.
+ * faster. `raced`: since this was asked for, others wrote or at least tried to. Must start nothing that
+ * lasts: a decision may be thrown away.
  */
 type Decide = (
   repository: Repository,
-  attempt: number,
+  raced: boolean,
 ) => Promise<Addition | undefined> | Addition | undefined;
 
 /** How every change gets into the log. */
@@ -62,10 +63,15 @@ export function createWriter(
 ): Writer {
   const inTurn = createTurns();
 
-  const append = async (gun: Gun, decide: Decide, signal: AbortSignal): Promise<Written> => {
-    for (let attempt = 0; ; attempt += 1) {
+  const append = async (
+    gun: Gun,
+    decide: Decide,
+    waited: boolean,
+    signal: AbortSignal,
+  ): Promise<Written> => {
+    for (let raced = waited; ; raced = true) {
       const repository = await repositories.load(gun);
-      const addition = await decide(repository, attempt);
+      const addition = await decide(repository, raced);
       if (addition === undefined) return { position: repository.position };
       try {
         const recorded = await appendSurely(repository, addition, signal);
@@ -106,7 +112,9 @@ export function createWriter(
   return {
     write: (gun, decide) =>
       withDeadline(timeoutMs, async (signal) => {
-        const { recorded, position } = await inTurn(gun, signal, () => append(gun, decide, signal));
+        const { recorded, position } = await inTurn(gun, signal, (waited) =>
+          append(gun, decide, waited, signal),
+        );
         await inSpan('wait until projected', {}, () => projected(position, signal));
         return recorded;
       }),
