@@ -18,7 +18,8 @@ import {
 } from '@scrivener/tuf';
 import type { Repositories } from './repositories.ts';
 import { madeBy, signServerFiles } from './sign.ts';
-import type { Writer } from './writer.ts';
+import { createPace } from './pacing.ts';
+import type { Decide, Writer } from './writer.ts';
 
 /** The files of an update in the order of the form. */
 export interface PublishCommand {
@@ -51,12 +52,15 @@ export function createPublish({
   guard,
   now,
 }: Dependencies): (command: PublishCommand) => Promise<MetafileRef> {
+  const pace = createPace();
+
   return async ({ gun, upload, cause }) => {
     let there: MetafileRef | undefined;
-    const recorded = await writer.write(gun, async (repository, raced) => {
+    const decide: Decide = async (repository, raced) => {
       there = isCurrent(repository, upload) ? repository.current.get('timestamp') : undefined;
       if (there !== undefined) return undefined;
-      if (raced) refuseOvertaken(repository, upload);
+      if (raced && isOvertaken(repository, upload))
+        throw new TufError('OLD_VERSION', 'another update was faster');
       const at = now();
       const current = await repositories.metafiles(
         repository,
@@ -81,8 +85,15 @@ export function createPublish({
         event: publishUpdate(repository, { metafiles, at: at.toISOString(), cause }),
         metafiles,
       };
-    });
-    return there ?? timestampOf(recorded);
+    };
+
+    try {
+      const recorded = await writer.write(gun, decide);
+      return there ?? timestampOf(recorded);
+    } catch (error) {
+      if (error instanceof TufError && error.code === 'OLD_VERSION') await pace(gun);
+      throw error;
+    }
   };
 }
 
@@ -109,12 +120,11 @@ function isCurrent({ current }: Repository, upload: readonly UploadedFile[]): bo
  * `VERSION` whatever else no longer fits, at once: of many who race, all but one cost no verification.
  * If it did not, the update is decided on top of the other's.
  */
-function refuseOvertaken({ current }: Repository, upload: readonly UploadedFile[]): void {
-  const overtaken = upload.some(({ role, version }) => {
+function isOvertaken({ current }: Repository, upload: readonly UploadedFile[]): boolean {
+  return upload.some(({ role, version }) => {
     const ref = current.get(role);
     return role !== 'timestamp' && ref !== undefined && ref.version >= version;
   });
-  if (overtaken) throw new TufError('OLD_VERSION', 'another update was faster');
 }
 
 /**

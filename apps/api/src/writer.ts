@@ -31,7 +31,7 @@ interface Addition {
  * faster. `raced`: since this was asked for, others wrote or at least tried to. Must start nothing that
  * lasts: a decision may be thrown away.
  */
-type Decide = (
+export type Decide = (
   repository: Repository,
   raced: boolean,
 ) => Promise<Addition | undefined> | Addition | undefined;
