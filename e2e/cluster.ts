@@ -62,6 +62,8 @@ export interface ClusterSize {
   readonly environment?: Readonly<Record<string, string>>;
   /** A superuser's URL of the Postgres to use; DATABASE_URL where absent. */
   readonly postgresUrl?: string;
+  /** Whether jobs outlive Redis; they do not where absent. */
+  readonly durableQueue?: boolean;
 }
 
 /**
@@ -73,6 +75,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
   const { postgresUrl = DATABASE_URL } = size;
   if (postgresUrl === undefined) throw new Error('DATABASE_URL is not set: run this by npm test');
   const { apis = 1, workers = 1, projectors = 1, currentMaxAge, server, environment = {} } = size;
+  const { durableQueue = false } = size;
   const directory = mkdtempSync(join(tmpdir(), 'cluster-'));
   const name = randomBytes(4).toString('hex');
   const databases = [`e2e_server_${name}`, `e2e_signer_${name}`] as const;
@@ -92,7 +95,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
     program: await findRedis(),
     directory: join(directory, 'redis'),
     log: join(directory, 'redis.log'),
-    durable: false,
+    durable: durableQueue,
     tls: true,
   });
 

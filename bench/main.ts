@@ -1,0 +1,47 @@
+// `npm run bench -- reads publish --runs 5`: measures the real stack beside the limits of this machine.
+// See docs/performance.md.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { ensureCertificates } from '../fixtures/certificates.ts';
+import { SetUpError } from '../scripts/set-up-error.ts';
+import { measure } from './measure.ts';
+import { readOptions, USAGE, UsageError, type Options } from './options.ts';
+import { tableOf } from './report.ts';
+import type { Report } from './series.ts';
+
+const startedAt = Date.now();
+const say = (line: string) =>
+  console.error(`${((Date.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s  ${line}`);
+
+try {
+  const options = readOptions(process.argv.slice(2));
+  if (options === undefined) console.log(USAGE);
+  else process.exitCode = (await run(options)) ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof UsageError || error instanceof SetUpError)) throw error;
+  console.error(`npm run bench: ${error.message}`);
+  process.exitCode = 2;
+}
+
+/** Whether no request failed. */
+async function run(options: Options): Promise<boolean> {
+  const earlier = options.compare === undefined ? undefined : readReport(options.compare);
+  await ensureCertificates(new Date());
+  const report = await measure(options, say);
+  if (options.json !== undefined) {
+    writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+  }
+  console.log(tableOf(report, earlier));
+  return report.series.every(({ failed }) => failed === 0);
+}
+
+function readReport(file: string): Report {
+  let report: Report;
+  try {
+    report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+  } catch (error) {
+    throw new UsageError(`--compare ${file}: ${String(error)}`, { cause: error });
+  }
+  if (report.format !== 1) throw new UsageError(`--compare ${file}: not written by this benchmark`);
+  return report;
+}

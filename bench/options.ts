@@ -1,0 +1,109 @@
+import { parseArgs } from 'node:util';
+import { CA_FILE } from '../fixtures/certificates.ts';
+import type { Watched } from './usage.ts';
+
+const BENCHES = ['reads', 'publish', 'init'] as const;
+type Bench = (typeof BENCHES)[number];
+
+export interface Options {
+  readonly benches: readonly Bench[];
+  /** Of a server that runs already; ours is started where absent. */
+  readonly url: string | undefined;
+  readonly caFile: string;
+  /** Programs behind `url` on this machine, whose use of it is told. */
+  readonly watched: readonly Watched[];
+  readonly runs: number;
+  /** Of one run. */
+  readonly seconds: number;
+  /** How many publish at a time. */
+  readonly clients: readonly number[];
+  /** How many are read. */
+  readonly collections: number;
+  /** Of the targets in a targets file. */
+  readonly files: readonly number[];
+  readonly json: string | undefined;
+  readonly compare: string | undefined;
+}
+
+export const USAGE = `usage: npm run bench -- [${BENCHES.join('|')} …] [options]
+Starts the stack in its production shape and measures it beside the limits of this machine; without
+names, everything. See docs/performance.md.
+  --url URL          measure this server instead: any that speaks Notary's protocol, over https
+  --ca FILE          whom to believe there; the CA of development where absent
+  --pid NAME=PID     a process behind it on this machine whose CPU and memory to tell; may be repeated
+  --runs N           of each side (5)
+  --seconds N        of each run (3)
+  --clients N,N      that publish at a time (1,16,64)
+  --collections N    that are read (1000)
+  --files N,N        targets in a targets file (10,1000)
+  --json FILE        write all figures there
+  --compare FILE     show ratios to the figures that an earlier run wrote there
+  --help             this text`;
+
+/** What cannot be understood; the message is for the person at the keyboard. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** `undefined` where help was asked for. Throws `UsageError`. */
+export function readOptions(words: readonly string[]): Options | undefined {
+  const { values, positionals } = parse(words);
+  if (values.help === true) return undefined;
+  const names = positionals.map(benchOf);
+  return {
+    benches: names.length === 0 ? BENCHES : BENCHES.filter((bench) => names.includes(bench)),
+    url: values.url?.replace(/\/+$/, ''),
+    caFile: values.ca ?? CA_FILE,
+    watched: (values.pid ?? []).map(watchedOf),
+    runs: whole('runs', values.runs),
+    seconds: whole('seconds', values.seconds),
+    clients: wholes('clients', values.clients),
+    collections: whole('collections', values.collections),
+    files: wholes('files', values.files),
+    json: values.json,
+    compare: values.compare,
+  };
+}
+
+function parse(words: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...words],
+      allowPositionals: true,
+      options: {
+        url: { type: 'string' },
+        ca: { type: 'string' },
+        pid: { type: 'string', multiple: true },
+        runs: { type: 'string', default: '5' },
+        seconds: { type: 'string', default: '3' },
+        clients: { type: 'string', default: '1,16,64' },
+        collections: { type: 'string', default: '1000' },
+        files: { type: 'string', default: '10,1000' },
+        json: { type: 'string' },
+        compare: { type: 'string' },
+        help: { type: 'boolean' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+function benchOf(word: string): Bench {
+  const bench = BENCHES.find((each) => each === word);
+  if (bench === undefined) throw new UsageError(`there is ${BENCHES.join(', ')}; not ${word}`);
+  return bench;
+}
+
+function watchedOf(text: string): Watched {
+  const [, name, pid] = /^([\w:.-]+)=([1-9]\d{0,9})$/.exec(text) ?? [];
+  if (name === undefined) throw new UsageError(`--pid wants NAME=PID, not ${text}`);
+  return { name, pid: Number(pid) };
+}
+
+const wholes = (name: string, text: string) => text.split(',').map((each) => whole(name, each));
+
+function whole(name: string, text: string): number {
+  if (!/^[1-9]\d{0,7}$/.test(text)) throw new UsageError(`--${name} wants whole numbers above 0`);
+  return Number(text);
+}
