@@ -1,4 +1,4 @@
-import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -47,6 +47,41 @@ describe('every method', () => {
       expect(verifies(sig)).toBe(true);
     },
   );
+
+  test.each(Object.entries(curves))(
+    'ecdsa on %s: no key with its point in the hybrid form, which Go does not read',
+    (namedCurve, length) => {
+      const pair = generateKeyPairSync('ec', { namedCurve });
+      const sig = sign('sha256', payload, { key: pair.privateKey, dsaEncoding: 'ieee-p1363' });
+      const plain = spki(pair.publicKey);
+      const hybrid = Buffer.from(plain);
+      hybrid[plain.length - 2 * length - 1] = 0x06 | ((plain.at(-1) ?? 0) & 1);
+      const verifies = (bytes: Uint8Array) =>
+        verifySignature(publicKey('ecdsa', bytes), 'ecdsa', payload, sig);
+
+      expect(verifies(plain)).toBe(true);
+      expect(verifies(hybrid)).toBe(false);
+    },
+  );
+
+  test('ecdsa: no key with a compressed point, which Go does not read', () => {
+    const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const sig = sign('sha256', payload, { key: pair.privateKey, dsaEncoding: 'ieee-p1363' });
+    const plain = spki(pair.publicKey);
+    const y = 0x02 | ((plain.at(-1) ?? 0) & 1);
+    const compressed = Buffer.concat([
+      plain.subarray(0, -65),
+      Buffer.of(y),
+      plain.subarray(-64, -32),
+    ]);
+    compressed[1] = (compressed[1] ?? 0) - 32;
+    compressed[24] = (compressed[24] ?? 0) - 32;
+
+    expect(
+      createPublicKey({ key: compressed, format: 'der', type: 'spki' }).equals(pair.publicKey),
+    ).toBe(true);
+    expect(verifySignature(publicKey('ecdsa', compressed), 'ecdsa', payload, sig)).toBe(false);
+  });
 
   test.each([
     ['P-224', 28, 0xffffffffffffffffffffffffffff16a2e0b8f03e13dd29455c5c2a3dn],

@@ -1,7 +1,7 @@
 import { createPublicKey, constants, verify, type KeyObject } from 'node:crypto';
 import { readCertificate } from './certificates.ts';
 import type { PublicKey } from './key.ts';
-import { coordinateBytes, isLongRsaKey } from './key-strength.ts';
+import { coordinateBytes, isForeignCurveKey, isLongRsaKey } from './key-strength.ts';
 import { pemBlocks } from './pem.ts';
 
 /** How one kind of key checks one kind of signature. */
@@ -88,7 +88,7 @@ function subjectPublicKey(publicBytes: Uint8Array): KeyObject | undefined {
   try {
     const key = createPublicKey({ key: Buffer.from(publicBytes), format: 'der', type: 'spki' });
     const der = key.export({ format: 'der', type: 'spki' });
-    return der.equals(publicBytes) ? key : undefined;
+    return der.equals(publicBytes) && !isForeignCurveKey(key) ? key : undefined;
   } catch {
     return undefined;
   }

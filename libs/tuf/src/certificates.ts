@@ -3,7 +3,7 @@ import { encodeBase64 } from './base64.ts';
 import { derValues, type DerValue } from './der.ts';
 import type { Gun } from './gun.ts';
 import { keyId, type KeyId, type PublicKey } from './key.ts';
-import { coordinateBytes, isLongRsaKey } from './key-strength.ts';
+import { isForeignCurveKey, isLongRsaKey } from './key-strength.ts';
 import { certificatePem, pemBlocks } from './pem.ts';
 import { addDays } from './times.ts';
 
@@ -31,9 +31,7 @@ export function readCertificate(der: Uint8Array): Certificate | undefined {
     const x509 = new X509Certificate(der);
     const { publicKey } = x509;
     if (x509.raw.length !== der.length) return undefined;
-    if (publicKey.asymmetricKeyType === 'ec' && coordinateBytes(publicKey) === undefined) {
-      return undefined;
-    }
+    if (isForeignCurveKey(publicKey)) return undefined;
     return {
       commonName: commonNameOf(x509),
       isCa: isCa(der),

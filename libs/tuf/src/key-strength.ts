@@ -14,6 +14,22 @@ export function coordinateBytes(key: KeyObject): number | undefined {
   return COORDINATE_BYTES.get(key.asymmetricKeyDetails?.namedCurve ?? '');
 }
 
+/** The first byte of a point of which both coordinates follow; Go reads no other form. */
+const UNCOMPRESSED = 0x04;
+
+/**
+ * Whether this is a key that Go cannot read: on another curve, or with its point in one of the other
+ * forms, which OpenSSL takes and gives back as it found them.
+ */
+export function isForeignCurveKey(key: KeyObject): boolean {
+  if (key.asymmetricKeyType !== 'ec') return false;
+  const length = coordinateBytes(key);
+  const point = length === undefined ? undefined : -(2 * length + 1);
+  return (
+    point === undefined || key.export({ format: 'der', type: 'spki' }).at(point) !== UNCOMPRESSED
+  );
+}
+
 const MIN_RSA_BITS = 2048;
 
 export function isLongRsaKey(key: KeyObject): boolean {
