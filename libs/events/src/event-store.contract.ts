@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { emptyHead } from './event-hash.ts';
+import { emptyHead, firstBrokenLink } from './event-hash.ts';
 import { WrongExpectedVersion, type EventStore, type RecordedEvent } from './event-store.ts';
 import { emptyRepository, publishUpdate, type Repository } from './repository.ts';
 import { clock, gunOf, metafile, storyteller } from './testing/facts.ts';
@@ -156,6 +156,54 @@ export function eventStoreContract(makeLog: () => Promise<TestLog>): void {
 
       expect(again).toEqual(first);
       expect(await end()).toBe(before);
+    });
+
+    test('gives many that come at once an outcome each', async () => {
+      const repositories = Array.from({ length: 40 }, (_, n) => fresh(n % 2 ? 'много' : `'"{,}\\`));
+      const drafts = repositories.map((repository, n) => ({
+        head: repository.head,
+        ...publication(repository, n < 20 ? `at once ${n}` : 'the same bytes'),
+      }));
+      const [lost, stale, unstorable] = drafts;
+      if (!lost || !stale || !unstorable) throw new RangeError('too few');
+      const before = await end();
+      const first = await events.append(lost.head, lost.event, lost.metafiles);
+      await storyteller(events).publish(emptyRepository(stale.head.gun));
+      const broken = { ...unstorable.event, at: 'yesterday' };
+
+      const outcomes = await Promise.allSettled(
+        drafts.map(({ head, event, metafiles }) =>
+          events.append(head, event === unstorable.event ? broken : event, metafiles),
+        ),
+      );
+
+      expect(outcomes.slice(0, 3)).toEqual([
+        { status: 'fulfilled', value: first },
+        { status: 'rejected', reason: expect.any(WrongExpectedVersion) },
+        { status: 'rejected', reason: expect.objectContaining({ code: 'UNSTORABLE_EVENT' }) },
+      ]);
+      const rest = outcomes.slice(3).map((outcome) => {
+        if (outcome.status === 'rejected') throw outcome.reason;
+        return outcome.value;
+      });
+      expect(rest.map(({ event }) => event)).toEqual(drafts.slice(3).map(({ event }) => event));
+      const added = await events.readAfter(before + 2, 100);
+      expect(added.map(({ position }) => position)).toEqual(rest.map((_, n) => before + 3 + n));
+      expect(added).toEqual(rest.toSorted((a, b) => a.position - b.position));
+      const refs = drafts.slice(3).flatMap(({ metafiles }) => metafiles);
+      const bytes = await events.readBytes(refs.map(({ sha256 }) => sha256));
+      for (const file of refs) {
+        expect(Buffer.from(bytes.get(file.sha256) ?? []).equals(file.bytes)).toBe(true);
+      }
+    });
+
+    test('keeps the order of one stream when events of others come along', async () => {
+      const writers = Array.from({ length: 12 }, () => fresh());
+      await Promise.all(writers.map((start) => publishOften(events, start, 5)));
+
+      for (const { head } of writers) {
+        expect(firstBrokenLink(await events.readStream(head.gun, 0))).toBeUndefined();
+      }
     });
 
     test('lets exactly one of 20 writers win each version', async () => {

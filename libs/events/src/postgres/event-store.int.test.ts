@@ -87,6 +87,55 @@ describe('the log in Postgres', () => {
       await slow.end();
     });
 
+    test('events that come together are committed together', async () => {
+      const { publish } = storyteller(events);
+      const before = (await positions()).length;
+      await Promise.all(
+        countingFromOne(30).map((n) => publish(emptyRepository(gunOf(`together/${n}`)))),
+      );
+
+      const [row] = await database.query<{ commits: string }>(
+        `select count(distinct xmin::text) as commits from events where position > ${before}`,
+      );
+      expect(Number(row?.commits)).toBeLessThan(30);
+      expect(await positions()).toEqual(countingFromOne(before + 30));
+    });
+
+    test('one that loses a race while it waits harms none of those it came with', async () => {
+      const { publish } = storyteller(events);
+      const before = (await positions()).length;
+      const other = await session();
+      await other.query('begin');
+      await other.query('update log_head set position = position + 1');
+      await other.query(
+        `insert into events (position, gun, gun_sha256, version, type, at, data, cause, hash)
+         select position, 'raced', sha256('raced'), 1, 'RepositoryDeleted', now(), '{}', '{}', sha256('x')
+         from log_head`,
+      );
+      const asked = Promise.allSettled(
+        ['alone', 'beside', 'raced', 'besides'].map((name) =>
+          publish(emptyRepository(gunOf(name))),
+        ),
+      );
+      await vi.waitFor(
+        async () => {
+          const locks = await database.query('select from pg_locks where not granted');
+          expect(locks).toHaveLength(2);
+        },
+        { timeout: 5_000 },
+      );
+      await other.query('commit');
+      await other.end();
+
+      expect((await asked).map(({ status }) => status)).toEqual([
+        'fulfilled',
+        'fulfilled',
+        'rejected',
+        'fulfilled',
+      ]);
+      expect(await positions()).toEqual(countingFromOne(before + 4));
+    });
+
     test('the same bytes are stored once', async () => {
       const before = await database.query<{ count: string }>('select count(*) from files');
       const { publish } = storyteller(events);

@@ -1,15 +1,13 @@
-import { createHash } from 'node:crypto';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { Gun, Sha256 } from '@scrivener/tuf';
-import { DatabaseError, type Pool } from 'pg';
-import { draftOf, isStorableGun, type Draft } from '../draft.ts';
-import { WrongExpectedVersion, type EventStore, type StreamHead } from '../event-store.ts';
+import type { Pool } from 'pg';
+import { draftOf, isStorableGun } from '../draft.ts';
+import { WrongExpectedVersion, type EventStore } from '../event-store.ts';
+import { CHANNEL, createAppend } from './append.ts';
+import { bytea, gunDigest, hex } from './digests.ts';
 import { StoredFile } from './entities.ts';
 import { eventColumns, recordedEvent, type EventRow } from './event-row.ts';
 import { listen, type Listener } from './listen.ts';
-
-/** NOTIFY after every append; the payload is the position. */
-const CHANNEL = 'scrivener_appended';
 
 /** How long an unused connection is kept, in milliseconds: new ones cost more than a publish. */
 const IDLE = 60_000;
@@ -46,6 +44,7 @@ export async function postgresEventStore(
   });
   const pool = await orm.em.getDriver().getConnection().getNativeClient();
   onPool?.(pool);
+  const insert = createAppend(pool);
   const listeners = new Set<Listener>();
   const select = async (statement: Statement) => {
     const { rows } = await pool.query<EventRow>(statement);
@@ -55,7 +54,7 @@ export async function postgresEventStore(
   return {
     async append(head, event, metafiles) {
       const draft = draftOf(head, event, metafiles);
-      const position = await insert(pool, head, draft);
+      const position = await insert(head, draft);
       if (position !== undefined) {
         return { position, version: draft.version, hash: draft.hash, event };
       }
@@ -98,77 +97,6 @@ export async function postgresEventStore(
   };
 }
 
-/**
- * The position that the event got; `undefined` where it does not follow the stream's last event.
- *
- * One statement, committed by itself: no connection of ours ever holds the row of `log_head` while
- * the server waits for us, so a client that hangs or dies can stop nobody. The row is locked before
- * anything else is written, hence always in the same order, and given back when all is durable.
- */
-async function insert(pool: Pool, head: StreamHead, draft: Draft): Promise<number | undefined> {
-  const { stored, version, hash, files } = draft;
-  const values: unknown[] = [
-    stored.gun,
-    gunDigest(head.gun),
-    version,
-    stored.type,
-    stored.at,
-    stored.data,
-    stored.cause,
-    bytea(hash),
-    bytea(head.hash),
-  ];
-  const fileRows: string[] = [];
-  for (const [sha256, bytes] of files) {
-    values.push(bytea(sha256), bytes);
-    fileRows.push(`($${values.length - 1}::bytea, $${values.length}::bytea)`);
-  }
-  const client = await pool.connect();
-  let lost = false;
-  try {
-    const { rows } = await client.query<{ position: string }>({
-      // prepared once a connection, unless it is a shape that hardly comes twice
-      ...(files.size <= 8 && { name: `append with ${files.size} files` }),
-      text: appendSql(fileRows),
-      values,
-    });
-    return rows[0] && Number(rows[0].position);
-  } catch (error) {
-    if (isUniqueViolation(error)) return undefined; // lost a race; the connection is as good as before
-    lost = true;
-    throw error;
-  } finally {
-    client.release(lost);
-  }
-}
-
-const appendSql = (files: readonly string[]) => `
-  with head as (
-    update log_head set position = position + 1
-    where not exists (select from events where gun_sha256 = $2 and version = $3)
-      and ($3 = 1 or exists (
-        select from events where gun_sha256 = $2 and version = $3 - 1 and hash = $9))
-    returning position
-  ),
-  ${files.length === 0 ? '' : filesSql(files)}
-  added as (
-    insert into events (position, gun, gun_sha256, version, type, at, data, cause, hash)
-    select position, $1, $2, $3, $4, $5, $6, $7, $8 from head
-    returning position
-  )
-  select position, pg_notify('${CHANNEL}', position::text) from added`;
-
-const filesSql = (files: readonly string[]) => `
-  kept as (
-    insert into files (sha256, bytes)
-    select file.sha256, file.bytes from head, (values ${files.join(', ')}) as file (sha256, bytes)
-    on conflict (sha256) do nothing
-  ),`;
-
-function isUniqueViolation(error: unknown): boolean {
-  return error instanceof DatabaseError && error.constraint === 'events_stream_version';
-}
-
 /** A statement that each connection prepares once, under its name. */
 interface Statement {
   readonly name: string;
@@ -201,10 +129,3 @@ const logAfter = (after: number, limit: number): Statement => ({
   text: `select ${eventColumns} from events where position > $1 order by position limit $2`,
   values: [after, limit],
 });
-
-function gunDigest(gun: Gun): Buffer {
-  return createHash('sha256').update(gun).digest();
-}
-
-const bytea = (digits: string) => Buffer.from(digits, 'hex');
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
