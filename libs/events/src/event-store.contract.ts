@@ -233,6 +233,29 @@ export function eventStoreContract(makeLog: () => Promise<TestLog>): void {
     });
   });
 
+  describe('readStream', () => {
+    test('gives everybody who asks at once what they asked for', async () => {
+      const { publish } = storyteller(events);
+      const told = await Promise.all(
+        [fresh(), fresh('с'), fresh()].map(async (start) => {
+          const one = await publish(start);
+          const two = await publish(one.repository);
+          return [one.recorded, two.recorded];
+        }),
+      );
+      const questions = told.flatMap((stream) =>
+        [0, 2, 1, 0].map((after) => ({ stream, after, gun: stream[0]?.event.gun })),
+      );
+
+      const answers = await Promise.all([
+        ...questions.map(({ gun, after }) => events.readStream(gunOf(gun ?? ''), after)),
+        events.readStream(gunOf('never/heard/of'), 0),
+      ]);
+
+      expect(answers).toEqual([...questions.map(({ stream, after }) => stream.slice(after)), []]);
+    });
+  });
+
   describe('readAfter', () => {
     test('gives a reader at the tail every event once and in order while 8 writers append', async () => {
       const writers = await Promise.all(Array.from({ length: 8 }, () => log.open()));

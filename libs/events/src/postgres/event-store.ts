@@ -2,15 +2,20 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import type { Gun, Sha256 } from '@scrivener/tuf';
 import type { Pool } from 'pg';
 import { draftOf, isStorableGun } from '../draft.ts';
-import { WrongExpectedVersion, type EventStore } from '../event-store.ts';
+import { EventLogError } from '../errors.ts';
+import { WrongExpectedVersion, type EventStore, type RecordedEvent } from '../event-store.ts';
 import { CHANNEL, createAppend } from './append.ts';
 import { bytea, gunDigest, hex } from './digests.ts';
 import { StoredFile } from './entities.ts';
 import { eventColumns, recordedEvent, type EventRow } from './event-row.ts';
+import { gather } from './gather.ts';
 import { listen, type Listener } from './listen.ts';
 
 /** How long an unused connection is kept, in milliseconds: new ones cost more than a publish. */
 const IDLE = 60_000;
+
+/** Streams that one query reads at most. */
+const MOST_STREAMS = 64;
 
 export interface PostgresOptions {
   /** Connections at most; 10 where absent. */
@@ -45,6 +50,10 @@ export async function postgresEventStore(
   const pool = await orm.em.getDriver().getConnection().getNativeClient();
   onPool?.(pool);
   const insert = createAppend(pool);
+  const readRest = gather<Rest, readonly RecordedEvent[]>({
+    fits: (chosen) => chosen.length < MOST_STREAMS,
+    ask: (rests) => readRests(rests, select),
+  });
   const listeners = new Set<Listener>();
   const select = async (statement: Statement) => {
     const { rows } = await pool.query<EventRow>(statement);
@@ -64,8 +73,12 @@ export async function postgresEventStore(
       return taken;
     },
 
-    readStream: async (gun, after, limit) =>
-      isStorableGun(gun) ? select(streamAfter(gun, after, limit)) : [],
+    async readStream(gun, after, limit) {
+      if (!isStorableGun(gun)) return [];
+      // pages of a history may be long, and nobody shall wait for them
+      if (limit !== undefined) return select(streamAfter(gun, after, limit));
+      return readRest({ gun, after });
+    },
 
     async lastPosition() {
       const { rows } = await pool.query<{ last: string }>(LAST_POSITION);
@@ -97,6 +110,39 @@ export async function postgresEventStore(
   };
 }
 
+/** What comes in a stream behind a version. */
+interface Rest {
+  readonly gun: Gun;
+  readonly after: number;
+}
+
+type Select = (statement: Statement) => Promise<readonly RecordedEvent[]>;
+
+/** One query for those who ask together, each of whom gets what the same question alone would give. */
+async function readRests(
+  rests: readonly Rest[],
+  select: Select,
+): Promise<PromiseSettledResult<readonly RecordedEvent[]>[]> {
+  const [only] = rests;
+  if (only !== undefined && rests.length === 1) {
+    const [outcome] = await Promise.allSettled([select(streamAfter(only.gun, only.after))]);
+    return [outcome];
+  }
+  let events: readonly RecordedEvent[];
+  try {
+    events = await select(streamsAfter(rests));
+  } catch (error) {
+    if (!(error instanceof EventLogError)) throw error;
+    // An event that nobody can read is the trouble of those who asked for it.
+    return Promise.allSettled(rests.map(({ gun, after }) => select(streamAfter(gun, after))));
+  }
+  const streams = Map.groupBy(events, ({ event }) => event.gun);
+  return rests.map(({ gun, after }) => ({
+    status: 'fulfilled',
+    value: (streams.get(gun) ?? []).filter(({ version }) => version > after),
+  }));
+}
+
 /** A statement that each connection prepares once, under its name. */
 interface Statement {
   readonly name: string;
@@ -116,6 +162,29 @@ const streamAfter = (gun: Gun, after: number, limit?: number): Statement => ({
     where gun_sha256 = $1 and version > $2 order by version limit $3`,
   values: [gunDigest(gun), after, limit ?? null],
 });
+
+/** Each stream once, from the earliest version that anybody asked for. */
+function streamsAfter(rests: readonly Rest[]): Statement {
+  const earliest = new Map<Gun, number>();
+  for (const { gun, after } of rests) {
+    earliest.set(gun, Math.min(after, earliest.get(gun) ?? after));
+  }
+  return {
+    name: 'streams after',
+    text: STREAMS_AFTER,
+    values: [[...earliest.keys()].map(gunDigest), [...earliest.values()]],
+  };
+}
+
+/** One look into the index for each stream, whatever the planner thinks of joins. */
+const STREAMS_AFTER = `
+  select ${eventColumns} from unnest($1::bytea[], $2::int[]) as wanted (digest, after)
+  cross join lateral (
+    select * from events
+    where events.gun_sha256 = wanted.digest and events.version > wanted.after
+    order by events.version offset 0
+  ) as rest
+  order by version`;
 
 // Not of `log_head`, which not everybody who may read events may read.
 const LAST_POSITION: Statement = {
