@@ -3,7 +3,7 @@ import { spreadOf, type Sample, type Series, type Share } from './series.ts';
 import { usageOf, type Usage, type Watched } from './usage.ts';
 
 /** Somebody who can do a piece of work. */
-interface Side {
+export interface Side {
   readonly name: string;
   readonly isLimit?: boolean;
   readonly watched: readonly Watched[];

@@ -3,12 +3,13 @@ import { openCommitLimit } from './limits/commits.ts';
 import { openJobLimit } from './limits/jobs.ts';
 import { startLoadClient } from './load/load-client.ts';
 import { describeMachine } from './machine.ts';
+import { startOldStack } from './old-stack.ts';
 import type { Options } from './options.ts';
 import { prepareFirstPublishes, preparePublishes } from './publish.ts';
-import { prepareReads } from './reads.ts';
+import { prepareReads, type ReadSubject } from './reads.ts';
 import type { Report } from './series.ts';
 import { startBenchStack, type BenchStack } from './stack.ts';
-import type { Subject } from './subject.ts';
+import type { Contender, Subject } from './subject.ts';
 
 /** Connections that commit at a time; jobs that are under way at a time. */
 const COMMITTERS = [1, 8, 32];
@@ -16,20 +17,30 @@ const ASKERS = [1, 16, 64];
 
 /** All that was asked for, in turns, on one stack. */
 export async function measure(options: Options, say: (line: string) => void): Promise<Report> {
+  const { benches, runs, seconds, clients, files, collections } = options;
   await using closers = new AsyncDisposableStack();
   const stack = options.url === undefined ? await startBenchStack() : undefined;
   if (stack !== undefined) closers.defer(() => stack.stop());
-  const subject = subjectOf(options, stack);
-  const client = await startLoadClient(subject.url, subject.caFile);
-  closers.defer(() => client.stop());
+  const first = await contend(subjectOf(options, stack), closers);
+  const contenders: [Contender, ...Contender[]] = [first];
+  if (options.old && stack !== undefined) {
+    const old = await startOldStack(stack.postgresUrl, stack.postgres);
+    closers.defer(() => old.stop());
+    contenders.push(await contend(old.subject, closers));
+  }
 
-  const { benches, runs, seconds, clients, files, collections } = options;
-  const load = { subject, client, clients, files, seconds };
+  const load = { contenders, clients, files, seconds };
   const works: Work[] = [];
   if (benches.includes('reads')) {
     say(`publishing ${collections} collections to read`);
-    const guns = await client.create('reads', collections, 10);
-    const reads = await prepareReads(subject, guns, seconds);
+    const publishReads = async ({ subject, client }: Contender) => ({
+      subject,
+      guns: await client.create('reads', collections, 10),
+    });
+    const [one, ...others] = contenders;
+    const subjects: [ReadSubject, ...ReadSubject[]] = [await publishReads(one)];
+    for (const other of others) subjects.push(await publishReads(other));
+    const reads = await prepareReads(subjects, seconds);
     closers.defer(() => reads.close());
     works.push(...reads.works);
   }
@@ -53,6 +64,12 @@ export async function measure(options: Options, say: (line: string) => void): Pr
     series,
     figures: [],
   };
+}
+
+async function contend(subject: Subject, closers: AsyncDisposableStack): Promise<Contender> {
+  const client = await startLoadClient(subject.url, subject.caFile);
+  closers.defer(() => client.stop());
+  return { subject, client };
 }
 
 function subjectOf({ url, caFile, watched }: Options, stack: BenchStack | undefined): Subject {

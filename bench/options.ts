@@ -12,6 +12,8 @@ export interface Options {
   readonly caFile: string;
   /** Programs behind `url` on this machine, whose use of it is told. */
   readonly watched: readonly Watched[];
+  /** Whether the old server is started and measured as well. */
+  readonly old: boolean;
   readonly runs: number;
   /** Of one run. */
   readonly seconds: number;
@@ -31,6 +33,7 @@ names, everything. See docs/performance.md.
   --url URL          measure this server instead: any that speaks Notary's protocol, over https
   --ca FILE          whom to believe there; the CA of development where absent
   --pid NAME=PID     a process behind it on this machine whose CPU and memory to tell; may be repeated
+  --old              the old server as well, in its production shape, from Debian's package
   --runs N           of each side (5)
   --seconds N        of each run (3)
   --clients N,N      that publish at a time (1,16,64)
@@ -55,6 +58,7 @@ export function readOptions(words: readonly string[]): Options | undefined {
     url: values.url?.replace(/\/+$/, ''),
     caFile: values.ca ?? CA_FILE,
     watched: (values.pid ?? []).map(watchedOf),
+    old: values.old === true,
     runs: whole('runs', values.runs),
     seconds: whole('seconds', values.seconds),
     clients: wholes('clients', values.clients),
@@ -74,6 +78,7 @@ function parse(words: readonly string[]) {
         url: { type: 'string' },
         ca: { type: 'string' },
         pid: { type: 'string', multiple: true },
+        old: { type: 'boolean' },
         runs: { type: 'string', default: '5' },
         seconds: { type: 'string', default: '3' },
         clients: { type: 'string', default: '1,16,64' },

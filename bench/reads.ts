@@ -16,30 +16,42 @@ export interface ReadBench {
   close(): Promise<void>;
 }
 
-/** Metadata reads of collections that are asked for unevenly, beside servers that only know answers. */
+/** A server that is read, and the collections that are read there. */
+export interface ReadSubject {
+  readonly subject: Subject;
+  readonly guns: readonly string[];
+}
+
+/**
+ * Metadata reads of collections that are asked for unevenly, beside servers that know nothing but the
+ * answers of the first subject.
+ */
 export async function prepareReads(
-  subject: Subject,
-  guns: readonly string[],
+  subjects: readonly [ReadSubject, ...ReadSubject[]],
   seconds: number,
 ): Promise<ReadBench> {
-  const pulls = await pullsOf(subject, guns);
+  const contestants: Contestant[] = [];
+  for (const { subject, guns } of subjects) {
+    contestants.push({ ...subject, pulls: await pullsOf(subject, guns) });
+  }
+  const [{ subject }] = subjects;
+  const pulls = contestants[0]?.pulls ?? [];
   const paths = [...new Set(pulls.flatMap(({ reads }) => Object.values(reads)))];
   const answers = await collectAnswers(subject.url, readFileSync(subject.caFile), paths);
   const limits = await startLimits(answers);
+  for (const { name, url, pid } of limits) {
+    contestants.push({ name, url, pulls, watched: [{ name, pid }], isLimit: true });
+  }
   const wrk = await findWrk();
-  const sides: Contestant[] = [
-    { name: subject.name, url: subject.url, watched: subject.watched },
-    ...limits.map(({ name, url, pid }) => ({ name, url, watched: [{ name, pid }], isLimit: true })),
-  ];
   return {
-    works: WORKS.map(({ name, of }) => {
-      const list = asked(pulls).flatMap(of);
-      return {
-        bench: 'reads',
-        name,
-        sides: sides.map((side) => ({ ...side, run: () => run(wrk, side.url, list, seconds) })),
-      };
-    }),
+    works: WORKS.map(({ name, of }) => ({
+      bench: 'reads',
+      name,
+      sides: contestants.map((contestant) => {
+        const list = asked(contestant.pulls).flatMap(of);
+        return { ...contestant, run: () => run(wrk, contestant.url, list, seconds) };
+      }),
+    })),
     close: async () => {
       wrk.close();
       await Promise.all(limits.map((limit) => limit.stop()));
@@ -50,6 +62,7 @@ export async function prepareReads(
 interface Contestant {
   readonly name: string;
   readonly url: string;
+  readonly pulls: readonly Pull[];
   readonly watched: readonly Watched[];
   readonly isLimit?: boolean;
 }

@@ -1,3 +1,4 @@
+import type { LoadClient } from './load/load-client.ts';
 import type { Watched } from './usage.ts';
 
 /** The server that is measured. */
@@ -6,4 +7,10 @@ export interface Subject {
   readonly url: string;
   readonly caFile: string;
   readonly watched: readonly Watched[];
+}
+
+/** A subject, and the process that publishes to it. */
+export interface Contender {
+  readonly subject: Subject;
+  readonly client: LoadClient;
 }

@@ -1,13 +1,13 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { findDebianProgram } from '../../e2e/debian-program.ts';
 import { FIXTURES } from '../../fixtures/certificates.ts';
 import { freePort, startServer, stopProcess } from '../../scripts/processes.ts';
 import { SetUpError } from '../../scripts/set-up-error.ts';
+import { listens } from '../listens.ts';
 import { writeAnswers, type KnownAnswer } from './answers.ts';
 
 /** A server that does nothing but give known answers. */
@@ -122,13 +122,3 @@ function nginxConfig(folder: string, port: number, answers: readonly KnownAnswer
 }
 
 const CURRENT = /tuf\/[a-z]+\.json$/;
-
-function listens(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
-}
