@@ -1,4 +1,4 @@
-export { isStorableGun } from './draft.ts';
+export { draftOf, isStorableGun, type Draft } from './draft.ts';
 export { EventLogError, type EventLogErrorCode } from './errors.ts';
 export { emptyHead, eventHash, firstBrokenLink, type HashedEvent } from './event-hash.ts';
 export {

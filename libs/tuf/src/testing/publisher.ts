@@ -15,6 +15,7 @@ import {
 import { addDays, renderTime } from '../times.ts';
 import { certifiedKey, ownKey, type OwnKey } from './keys.ts';
 
+export { serverKey } from '../server-key.ts';
 export type { OwnKey } from './keys.ts';
 
 /** One part of an upload. */
