@@ -42,8 +42,9 @@ export interface Signer {
   createKey(request: CreateKeyRequest): Promise<PublicKey>;
 
   /**
-   * Signatures for the snapshot and the timestamp of one publish. Deterministic: the same request
-   * gives the same bytes. Only keys made for that repository and role sign. Throws `SigningError`.
+   * Signatures for the snapshot and the timestamp of one publish. Asked again, it may give others
+   * that are as good: those of ecdsa differ each time (ADR 0004). Only keys made for that repository
+   * and role sign. Throws `SigningError`.
    */
   sign(request: SigningRequest): Promise<ServerSignatures>;
 

@@ -1,9 +1,12 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { p256 } from '@noble/curves/nist.js';
 import { describe, expect, test } from 'vitest';
 import { verifySignature } from './algorithms.ts';
 import { keyId } from './key.ts';
 import { generateServerKey, importServerKey, serverKey } from './server-key.ts';
 
+const bytesOf = (text: string) => Uint8Array.from(Buffer.from(text, 'base64'));
 const hex = (text: string) => Buffer.from(text, 'hex');
 const signatureHex = (sig: string) => Buffer.from(sig, 'base64').toString('hex');
 
@@ -21,10 +24,11 @@ describe('published vectors', () => {
       'f1abb023518351cd71d881567b1ea663ed3efcf6c5132b354f28d3b0b7d38367',
       '019f4113742a2b14bd25926b49c649155f267e60d3814b4c0cc84250e46f0083',
     ],
-  ])('RFC 6979 A.2.5: P-256 with SHA-256 over "%s"', (message, r, s) => {
-    const { sig } = serverKey('ecdsa', secret).sign(Buffer.from(message));
+  ])('RFC 6979 A.2.5: the key of P-256 has signed "%s"', (message, r, s) => {
+    const { publicKey } = serverKey('ecdsa', secret);
 
-    expect(signatureHex(sig)).toBe(r + s);
+    expect(verifySignature(publicKey, 'ecdsa', Buffer.from(message), hex(r + s))).toBe(true);
+    expect(verifySignature(publicKey, 'ecdsa', Buffer.from(`${message}.`), hex(r + s))).toBe(false);
   });
 
   test.each([
@@ -60,13 +64,24 @@ describe('published vectors', () => {
 describe.each(['ed25519', 'ecdsa'] as const)('%s', (algorithm) => {
   const payload = Buffer.from('{"_type":"Timestamp"}');
 
-  test('is exported and imported as the same key, which signs the same bytes', () => {
+  test('is exported and imported as the same key', () => {
     const key = generateServerKey(algorithm);
     const again = importServerKey(algorithm, key.exportPrivate());
 
     expect(again.publicKey).toEqual(key.publicKey);
     expect(again.keyid).toBe(keyId(key.publicKey));
-    expect(again.sign(payload)).toEqual(key.sign(payload));
+    expect(again.exportPrivate()).toEqual(key.exportPrivate());
+    const { method, sig } = again.sign(payload);
+    expect(verifySignature(key.publicKey, method, payload, Buffer.from(sig, 'base64'))).toBe(true);
+  });
+
+  test('is still itself when the bytes that it was exported to are overwritten', () => {
+    const key = generateServerKey(algorithm);
+    const before = Buffer.from(key.exportPrivate());
+
+    key.exportPrivate().fill(0);
+
+    expect(Buffer.from(key.exportPrivate())).toEqual(before);
   });
 
   test('signs what its public half verifies', () => {
@@ -97,15 +112,43 @@ function withLastByteChanged(bytes: Uint8Array): Uint8Array {
   return changed;
 }
 
+describe('OpenSSL, which signs, and noble agree', () => {
+  const payloads = Array.from({ length: 16 }, (_, length) => Buffer.alloc(length * 37, length));
+
+  test('on P-256: both find the same public half, and each believes the other', () => {
+    const secret = p256.utils.randomSecretKey();
+    const key = serverKey('ecdsa', secret);
+    const point = p256.getPublicKey(secret, false);
+
+    expect(bytesOf(key.publicKey.public).subarray(-65)).toEqual(point);
+    for (const payload of payloads) {
+      const ours = bytesOf(key.sign(payload).sig);
+      const theirs = p256.sign(payload, secret, { lowS: false });
+      expect(p256.verify(ours, payload, point, { lowS: false })).toBe(true);
+      expect(verifySignature(key.publicKey, 'ecdsa', payload, theirs)).toBe(true);
+    }
+  });
+
+  test('on Ed25519: both make the same bytes', () => {
+    const secret = ed25519.utils.randomSecretKey();
+    const key = serverKey('ed25519', secret);
+
+    expect(bytesOf(key.publicKey.public)).toEqual(ed25519.getPublicKey(secret));
+    for (const payload of payloads) {
+      expect(bytesOf(key.sign(payload).sig)).toEqual(ed25519.sign(payload, secret));
+    }
+  });
+});
+
 test('private bytes have the form and length of the old signer (SIGNER §2.2)', () => {
-  const ed25519 = generateServerKey('ed25519');
+  const edwards = generateServerKey('ed25519');
   const ecdsa = generateServerKey('ecdsa');
-  const packed = Buffer.from(ed25519.exportPrivate());
+  const packed = Buffer.from(edwards.exportPrivate());
   const sec1 = Buffer.from(ecdsa.exportPrivate());
   const parsed = createPrivateKey({ key: sec1, format: 'der', type: 'sec1' });
 
   expect(packed.length).toBe(96);
-  expect(packed.subarray(0, 32).toString('base64')).toBe(ed25519.publicKey.public);
+  expect(packed.subarray(0, 32).toString('base64')).toBe(edwards.publicKey.public);
   expect(packed.subarray(64)).toEqual(packed.subarray(0, 32));
   expect(sec1.length).toBe(121);
   expect(createPublicKey(parsed).export({ format: 'der', type: 'spki' }).toString('base64')).toBe(

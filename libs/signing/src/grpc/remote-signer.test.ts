@@ -118,7 +118,7 @@ describe('the remote signer, asking a server of ours', () => {
 
   test('learns what keys are for that it did not see made', async () => {
     const { port } = await serve();
-    const keys = await createKeys(ask(port), 'ecdsa');
+    const keys = await createKeys(ask(port));
 
     const signatures = await ask(port).sign(publishRequest(keys));
 

@@ -7,6 +7,7 @@ import {
   keyId,
   snapshotPayload,
   timestampPayload,
+  verifySignature,
   type KeyId,
 } from '@scrivener/tuf';
 import { assert, asyncProperty, constantFrom, uint8Array } from 'fast-check';
@@ -191,8 +192,10 @@ describe('Sign', () => {
     expect(answer).toEqual({
       keyInfo: { keyID: { ID: keyid }, algorithm: { algorithm: 'ecdsa' } },
       algorithm: { algorithm: 'ecdsa' },
-      content: Buffer.from(key.sign(timestamp).sig, 'base64'),
+      content: expect.any(Uint8Array),
     });
+    const { content } = z.object({ content: z.instanceof(Uint8Array) }).parse(answer);
+    expect(verifySignature(key.publicKey, 'ecdsa', timestamp, content)).toBe(true);
     expect(await keys.findPending(pending)).toBeUndefined();
   });
 
