@@ -1,5 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { emptyRepository, type EventStore, type Repository } from '@scrivener/events';
 import { postgresEventStore } from '@scrivener/events/postgres';
@@ -129,6 +131,22 @@ describe('the projector as a process', () => {
     expect(await changeIds()).toEqual([1]);
   });
 
+  test('replay writes what was current at a moment into a directory', async () => {
+    const tell = storyteller(events);
+    const { repository, metafiles } = await tell.publish(emptyRepository(gunOf('a/b')));
+    await tell.publish(repository);
+    const directory = await mkdtemp(join(tmpdir(), 'replay-'));
+    const replay = start('replay.ts', ['--into', directory, '--until', '1']);
+
+    expect(await replay.ended).toBe(0);
+    expect(replay.output.text).toBe(`${directory} is what the log was at position 1\n`);
+    const file = await readFile(join(directory, 'v2/a/b/_trust/tuf/targets.json'));
+    expect(file).toEqual(
+      Buffer.from(metafiles.find(({ role }) => role === 'targets')?.bytes ?? []),
+    );
+    await rm(directory, { recursive: true });
+  });
+
   test('audit prints a history, and exits 1 when somebody changed it', async () => {
     const { repository } = await storyteller(events).publish(emptyRepository(gunOf('a/b')));
     await storyteller(events).publish(repository);
@@ -156,6 +174,9 @@ describe('the projector as a process', () => {
     ['picture.ts', ['a/b', '--png', 'x'], 2, 'usage: history'],
     ['picture.ts', ['a/b', '--svg', '-'], 2, 'the log has no events of a/b'],
     ['audit.ts', [], 2, 'usage: audit'],
+    ['replay.ts', ['--until', '1'], 2, '--until needs a directory'],
+    ['replay.ts', ['--into', 'nowhere', '--until', 'noon'], 2, 'RFC 3339'],
+    ['replay.ts', ['--into', 'nowhere', '--until', '1'], 2, 'the log ends at position 0'],
     ['main.ts', ['--fast'], 2, 'usage: projector'],
     [
       'main.ts',

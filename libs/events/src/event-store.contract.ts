@@ -54,6 +54,10 @@ export function eventStoreContract(makeLog: () => Promise<TestLog>): void {
       expect(await events.readStream(start.head.gun, 1, 2)).toEqual(told.slice(1, 3));
       expect(await events.lastPosition()).toBe(deleted.recorded.position);
       expect(await events.readAfter(key.recorded.position - 1, 4)).toEqual(told);
+      expect(await events.positionAt(new Date(deleted.recorded.event.at))).toBe(
+        deleted.recorded.position,
+      );
+      expect(await events.positionAt(new Date(0))).toBe(0);
     });
 
     test('keeps who asked, whatever text that is', async () => {

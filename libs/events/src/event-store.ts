@@ -57,6 +57,9 @@ export interface EventStore {
   /** The position of the last event of the log; 0 while there is none. */
   lastPosition(): Promise<number>;
 
+  /** That of the last event whose `at` is no later; 0 where there is none. Reads the whole log. */
+  positionAt(time: Date): Promise<number>;
+
   /**
    * At most `limit` events with a position above `after`, in order. Never steps over an event that
    * commits later: what is not in the answer yet has a higher position than all that is.

@@ -32,3 +32,4 @@ export type {
   RoleRenewed,
   UpdatePublished,
 } from './repository-events.ts';
+export { readMoment, type Moment } from './moment.ts';

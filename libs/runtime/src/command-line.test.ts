@@ -34,6 +34,16 @@ describe('parseCommandLine', () => {
     expect(parseCommandLine([word])).toMatchObject(expected);
   });
 
+  test('leaves a command its own flags, from the first one on', () => {
+    const words = ['-config', 'a.json', '--into', 'x', '-config=b.json'];
+
+    expect(parseCommandLine(words, { hasOwnFlags: true })).toMatchObject({
+      config: 'a.json',
+      arguments: ['--into', 'x', '-config=b.json'],
+    });
+    expect(() => parseCommandLine(words)).toThrow('flag provided but not defined: -into');
+  });
+
   test('takes a file whose name has an equals sign or a dash', () => {
     expect(parseCommandLine(['-config=a=b.json']).config).toBe('a=b.json');
     expect(parseCommandLine(['-config', '-debug'])).toMatchObject({

@@ -40,13 +40,17 @@ type FlagName = keyof typeof FLAGS;
 
 /**
  * Reads the words after the program's name as Go reads them: `-flag`, `--flag`, `-flag=value`, and
- * `-flag value` where it is no boolean; the last one counts, and what is no flag ends them. Throws
- * `UsageError`.
+ * `-flag value` where it is no boolean; the last one counts, and what is no flag ends them. So does a
+ * flag that is not among these, for a command that has its own. Throws `UsageError`.
  */
-export function parseCommandLine(words: readonly string[]): CommandLine {
+export function parseCommandLine(
+  words: readonly string[],
+  { hasOwnFlags = false }: { readonly hasOwnFlags?: boolean } = {},
+): CommandLine {
   const given = new Map<FlagName, string>();
   const rest = [...words];
   for (let word = rest[0]; word !== undefined && /^-./.test(word); word = rest[0]) {
+    if (hasOwnFlags && !isFlag(nameOf(word))) break;
     rest.shift();
     if (word === '--') break;
     const [name, value] = splitFlag(word);
@@ -71,11 +75,17 @@ export function refuseWords(words: readonly string[]): void {
 }
 
 function splitFlag(word: string): [name: FlagName, value: string | undefined] {
-  const [, written = '', value] = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(word) ?? [];
-  if (written === '') throw new UsageError(`bad flag syntax: ${word}`);
-  const name = written === 'h' ? 'help' : written;
+  const name = nameOf(word);
+  const value = /=(.*)$/s.exec(word)?.[1];
+  if (name === '') throw new UsageError(`bad flag syntax: ${word}`);
   if (!isFlag(name)) throw new UsageError(`flag provided but not defined: -${name}`);
   return [name, value];
+}
+
+/** Empty where the word is not written like a flag. */
+function nameOf(word: string): string {
+  const written = /^--?([^-=][^=]*)(?:=.*)?$/s.exec(word)?.[1] ?? '';
+  return written === 'h' ? 'help' : written;
 }
 
 function isFlag(name: string): name is FlagName {

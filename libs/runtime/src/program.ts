@@ -68,14 +68,14 @@ export function runProgram<Config extends StartSettings>(program: Program<Config
  * `usage` begins with the line that shows how to call it.
  */
 export function runCommand(usage: string, main: (line: CommandLine) => Promise<void>): void {
-  const line = parseOr(() => `${usage}\n`);
+  const line = parseOr(() => `${usage}\n`, { hasOwnFlags: true });
   if (line.help) process.stdout.write(`${usage}\n`);
   else endOnFailure(line, () => main(line), usage);
 }
 
-function parseOr(explain: () => string): CommandLine {
+function parseOr(explain: () => string, options?: { readonly hasOwnFlags: boolean }): CommandLine {
   try {
-    return parseCommandLine(process.argv.slice(2));
+    return parseCommandLine(process.argv.slice(2), options);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`${error.message}\n${explain()}`);

@@ -1,4 +1,5 @@
 import {
+  type Moment,
   emptyRepository,
   evolveAll,
   type MetafileRef,
@@ -21,7 +22,7 @@ import { parseQuery } from '../query.ts';
 import type { Handler } from '../routes/route.ts';
 import type { Past } from './at.ts';
 import { causeDocument, causeOf } from './event-document.ts';
-import { eventsUntil, parseMoment, refusal, refuseFuture, type Moment } from './moment.ts';
+import { eventsUntil, parseMoment, refusal, refuseFuture } from './moment.ts';
 
 const versionText = z.string().regex(/^-?\d+$/);
 const side = z.strictObject({

@@ -35,6 +35,9 @@ export function memoryEventStore(): EventStore {
 
     lastPosition: async () => log.length,
 
+    positionAt: async (time) =>
+      log.findLast(({ event }) => new Date(event.at) <= time)?.position ?? 0,
+
     readAfter: async (after, limit) => log.slice(after, after + limit),
 
     async readBytes(checksums) {

@@ -85,6 +85,14 @@ export async function postgresEventStore(
       return Number(rows[0]?.last);
     },
 
+    async positionAt(time) {
+      const { rows } = await pool.query<{ last: string }>(
+        'select coalesce(max(position), 0) as last from events where at <= $1',
+        [time],
+      );
+      return Number(rows[0]?.last);
+    },
+
     // Contiguous positions in the order of commits: whoever sees one sees all below it.
     readAfter: (after, limit) => select(logAfter(after, limit)),
 
