@@ -1,4 +1,5 @@
 import { createPublicKey, constants, verify, type KeyObject } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { readCertificate } from './certificates.ts';
 import type { PublicKey } from './key.ts';
 import { coordinateBytes, isForeignCurveKey, isLongRsaKey } from './key-strength.ts';
@@ -46,13 +47,29 @@ export function verifySignature(
   const methods = ALGORITHMS.get(key.keytype);
   const algorithm =
     methods !== undefined && Object.hasOwn(methods, method) ? methods[method] : undefined;
-  const publicKey = algorithm?.read(Buffer.from(key.public, 'base64'));
+  const publicKey = algorithm && readKey(key, method, algorithm);
   if (algorithm === undefined || publicKey === undefined) return false;
   try {
     return algorithm.verify(publicKey, payload, sig);
   } catch {
     return false; // OpenSSL throws where it would not use a key at all
   }
+}
+
+/** Keys that were read, which costs as much as to verify with them (ADR 0022). */
+const known = new LRUCache<string, KeyObject>({ maxSize: 8 * 1024 * 1024 });
+/** What one of them takes beside its text in OpenSSL, roughly. */
+const OVERHEAD = 2048;
+
+function readKey(
+  { keytype, public: text }: PublicKey,
+  method: string,
+  { read }: Method,
+): KeyObject | undefined {
+  const name = `${keytype} ${method} ${text}`;
+  const key = known.get(name) ?? read(Buffer.from(text, 'base64'));
+  if (key !== undefined) known.set(name, key, { size: 2 * name.length + OVERHEAD });
+  return key;
 }
 
 /** r‖s over SHA-256, whatever the curve. Both (r, s) and (r, n − s) are good: Go makes either. */

@@ -1,4 +1,5 @@
 import { X509Certificate, type KeyObject } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { encodeBase64 } from './base64.ts';
 import { derValues, type DerValue } from './der.ts';
 import type { Gun } from './gun.ts';
@@ -25,8 +26,20 @@ interface Bundle {
   readonly intermediates: readonly Certificate[];
 }
 
+/** The same certificates come with every update of a repository, and OpenSSL takes its time (ADR 0022). */
+const known = new LRUCache<string, Certificate>({ maxSize: 4 * 1024 * 1024 });
+/** What one of them takes beside its text, roughly: OpenSSL's key, our objects. */
+const OVERHEAD = 2048;
+
 /** Reads DER; undefined where it is no certificate, or one with a key of a kind Go cannot read. */
 export function readCertificate(der: Uint8Array): Certificate | undefined {
+  const text = Buffer.from(der).toString('latin1');
+  const read = known.get(text) ?? parseCertificate(Buffer.from(der));
+  if (read !== undefined) known.set(text, read, { size: 2 * text.length + OVERHEAD });
+  return read;
+}
+
+function parseCertificate(der: Uint8Array): Certificate | undefined {
   try {
     const x509 = new X509Certificate(der);
     const { publicKey } = x509;
@@ -159,6 +172,20 @@ export function usableUntil(
     .sort((a, b) => b - a);
   const last = threshold < 1n ? undefined : ends[Number(threshold) - 1];
   return last === undefined ? undefined : new Date(last);
+}
+
+/**
+ * Until when `usableRootKeys` gives the same keys as it gives `now`, if the clock does not go back: the
+ * next moment at which one of all these certificates becomes valid, or expires.
+ */
+export function sameKeysUntil(listed: readonly PublicKey[], now: Date): Date | undefined {
+  const moments = listed
+    .map((key) => readBundle(Buffer.from(key.public, 'base64')))
+    .flatMap((bundle) => (bundle === undefined ? [] : [bundle.leaf, ...bundle.intermediates]))
+    .flatMap(({ notBefore, notAfter }) => [addDays(notBefore, -1), notAfter])
+    .filter((moment) => moment >= now)
+    .sort((a, b) => a.getTime() - b.getTime());
+  return moments[0];
 }
 
 function isUsableLeaf(leaf: Certificate, gun: Gun, now: Date | undefined): boolean {

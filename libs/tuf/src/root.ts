@@ -1,10 +1,11 @@
-import { usableRootKeys, usableUntil } from './certificates.ts';
+import { LRUCache } from 'lru-cache';
+import { sameKeysUntil, usableRootKeys, usableUntil } from './certificates.ts';
 import * as go from './decoder.ts';
 import { envelopeOf } from './envelope.ts';
 import { Refusal } from './errors.ts';
 import type { Gun } from './gun.ts';
 import type { PublicKey } from './key.ts';
-import type { Metafile } from './metafile.ts';
+import { sha256Of, type Metafile, type Sha256 } from './metafile.ts';
 import { TOP_LEVEL_ROLES, type TopLevelRole } from './role.ts';
 import {
   checkExpiry,
@@ -56,9 +57,45 @@ function readRoot(file: RoleFile): Root {
   };
 }
 
+/** Bytes of roots that are kept read, and of those that are known to verify (ADR 0022). */
+const CACHED_BYTES = 4 * 1024 * 1024;
+const OVERHEAD = 1024;
+
+const known = new LRUCache<Sha256, Root>({ maxSize: CACHED_BYTES });
+
 /** A root that was accepted before. */
 export function readStoredRoot(metafile: Metafile): Root {
-  return readRoot({ role: 'root', envelope: envelopeOf(metafile) });
+  const sha256 = sha256Of(metafile.bytes);
+  const root = known.get(sha256) ?? readRoot({ role: 'root', envelope: envelopeOf(metafile) });
+  known.set(sha256, root, { size: metafile.bytes.length + OVERHEAD });
+  return root;
+}
+
+/** A time in which a root verifies for as long as nothing about its certificates changes. */
+interface Verified {
+  readonly root: Root;
+  readonly from: Date;
+  /** Undefined where none of them will ever become valid, or expire. */
+  readonly until: Date | undefined;
+}
+
+const verified = new LRUCache<string, Verified>({ maxSize: CACHED_BYTES });
+
+/**
+ * `verifyRoot` for a root that is stored already, so that the answer is the same for every update that
+ * follows it, until one of its certificates becomes valid or expires. Throws `Refusal`.
+ */
+export function verifyStoredRoot(metafile: Metafile, gun: Gun, now: Date): Root {
+  const name = `${sha256Of(metafile.bytes)} ${gun}`;
+  const before = verified.get(name);
+  if (before !== undefined && before.from <= now && (!before.until || now < before.until)) {
+    return before.root;
+  }
+  const root = verifyRoot(metafile, { gun, previous: undefined, now });
+  const until = sameKeysUntil(rootKeys(root), now);
+  const size = metafile.bytes.length + 2 * gun.length + OVERHEAD;
+  verified.set(name, { root, from: now, until }, { size });
+  return root;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Publisher } from './testing/publisher.ts';
 import { Repository } from './testing/repository.ts';
-import { dayBefore, gun, now, ownerOf, withoutSignatures } from './testing/scenario.ts';
+import { dayBefore, gun, gunOf, now, ownerOf, withoutSignatures } from './testing/scenario.ts';
 import { rolesInPlay } from './verify-update.ts';
 
 const refusal = (code: string, message: string, more: object = {}) =>
@@ -79,6 +79,39 @@ describe('the update as a whole (WIRE §6.1)', () => {
       expect.objectContaining({ code: 'UNTRUSTED_STATE' }),
     );
     expect(() => repository.verify()).toThrow(expect.objectContaining({ code: 'UNTRUSTED_STATE' }));
+  });
+
+  describe('a stored root that was verified for an update before', () => {
+    beforeEach(() => {
+      repository.publish(owner.root(), owner.targets());
+      repository.publish(owner.targets());
+    });
+    const untrusted = expect.objectContaining({ code: 'UNTRUSTED_STATE' });
+
+    test.each([
+      ['expired meanwhile', '2056-01-01T00:00:00Z'],
+      ['is not valid yet by a clock that went back', '2006-01-01T00:00:00Z'],
+    ])('is refused where its certificate %s, and trusted again in its time', (_, time) => {
+      repository.now = new Date(time);
+      expect(() => repository.verify(owner.targets())).toThrow(untrusted);
+      repository.now = now;
+      repository.publish(owner.targets());
+    });
+
+    test('is not trusted for another repository', () => {
+      const other = new Repository(gunOf('docker.io/library/debian'), now);
+      for (const [role, file] of repository.current) other.current.set(role, file);
+
+      expect(() => other.verify(owner.targets())).toThrow(untrusted);
+    });
+
+    test('is known by its bytes, whatever is said about their checksum', () => {
+      const { role, version, sha256, bytes } = repository.file('root');
+      const other = withoutSignatures({ role, bytes });
+      repository.current.set('root', { ...other, version, sha256 });
+
+      expect(() => repository.verify(owner.targets())).toThrow(untrusted);
+    });
   });
 
   test('stored metadata may have expired', () => {

@@ -11,7 +11,7 @@ import {
   type DelegationName,
   type RoleName,
 } from './role.ts';
-import { checkRootExpiry, verifyRoot, type Root } from './root.ts';
+import { checkRootExpiry, verifyRoot, verifyStoredRoot, type Root } from './root.ts';
 import type { SigningRequest, SnapshotToSign, TimestampToSign } from './server-roles.ts';
 import { verifySnapshot } from './snapshot.ts';
 import { checkTargetsExpiry, verifyDelegation, verifyTargets, type Targets } from './targets.ts';
@@ -107,8 +107,7 @@ function establishRoot(
   uploaded: UploadedFile | undefined,
 ): EstablishedRoot {
   const stored = current.get('root');
-  const previous =
-    stored && judge('UNTRUSTED_STATE', () => verifyRoot(stored, { gun, previous: undefined, now }));
+  const previous = stored && judge('UNTRUSTED_STATE', () => verifyStoredRoot(stored, gun, now));
 
   if (uploaded !== undefined) {
     return judge('BAD_ROOT', () => {
