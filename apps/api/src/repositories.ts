@@ -12,9 +12,11 @@ import type { Gun, Metafile, RoleName, Sha256 } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
 
 /** Bytes of trusted metafiles that one process keeps at hand. */
-const CACHED_BYTES = 64 * 1024 * 1024;
-/** Folded repositories that one process keeps at hand. */
-const CACHED_REPOSITORIES = 10_000;
+const CACHED_BYTES = 32 * 1024 * 1024;
+/** Larger files are read again when they are needed. */
+const LARGEST_CACHED = 4 * 1024 * 1024;
+/** Bytes of folded repositories that one process keeps at hand, roughly. */
+const FOLDED_BYTES = 16 * 1024 * 1024;
 
 /**
  * The write side's view of the log. What it remembers cannot go stale: bytes have their checksum as
@@ -37,11 +39,21 @@ export interface Repositories {
 }
 
 export function createRepositories(events: EventStore): Repositories {
-  const folded = new LRUCache<Gun, Repository>({ max: CACHED_REPOSITORIES });
+  const folded = new LRUCache<Gun, Repository>({
+    maxSize: FOLDED_BYTES,
+    sizeCalculation: bytesOf,
+  });
   const trusted = new LRUCache<Sha256, Uint8Array>({
     maxSize: CACHED_BYTES,
-    sizeCalculation: (bytes) => bytes.byteLength + 1,
+    maxEntrySize: LARGEST_CACHED,
+    sizeCalculation: (bytes) => bytes.byteLength + 100,
   });
+  /** A copy, for bytes are often a piece of something larger, a request or an answer. */
+  const keepBytes = (sha256: Sha256, bytes: Uint8Array): void => {
+    if (bytes.byteLength <= LARGEST_CACHED && !trusted.has(sha256)) {
+      trusted.set(sha256, new Uint8Array(bytes));
+    }
+  };
 
   const fetchBytes = async (refs: readonly MetafileRef[]) => {
     const missing = refs.map(({ sha256 }) => sha256).filter((sha256) => !trusted.has(sha256));
@@ -49,18 +61,23 @@ export function createRepositories(events: EventStore): Repositories {
     return (sha256: Sha256): Uint8Array => {
       const bytes = trusted.get(sha256) ?? fetched.get(sha256);
       if (bytes === undefined) throw new Error(`the log names ${sha256} and does not hold it`);
-      trusted.set(sha256, bytes);
+      keepBytes(sha256, bytes);
       return bytes;
     };
+  };
+
+  /** Answers may overtake each other; what is known already is not forgotten for an older one. */
+  const keep = (repository: Repository): Repository => {
+    const { gun, version } = repository.head;
+    if (version >= (folded.get(gun)?.head.version ?? 0)) folded.set(gun, repository);
+    return repository;
   };
 
   return {
     async load(gun) {
       const known = folded.get(gun) ?? emptyRepository(gun);
       const news = await events.readStream(gun, known.head.version);
-      const repository = news.length === 0 ? known : evolveAll(known, news);
-      folded.set(gun, repository);
-      return repository;
+      return news.length === 0 ? known : keep(evolveAll(known, news));
     },
 
     async metafiles({ current }, roles) {
@@ -74,9 +91,18 @@ export function createRepositories(events: EventStore): Repositories {
       );
     },
 
-    append: ({ head }, event, metafiles = []) =>
-      inSpan(`append ${event.type}`, { 'scrivener.gun': event.gun }, () =>
-        events.append(head, event, metafiles),
-      ),
+    async append(repository, event, metafiles = []) {
+      const recorded = await inSpan(`append ${event.type}`, { 'scrivener.gun': event.gun }, () =>
+        events.append(repository.head, event, metafiles),
+      );
+      keep(evolveAll(repository, [recorded]));
+      for (const { sha256, bytes } of metafiles) keepBytes(sha256, bytes);
+      return recorded;
+    },
   };
+}
+
+/** What a folded repository takes, estimated from above. */
+function bytesOf({ head, current, keys }: Repository): number {
+  return 1_000 + 2 * head.gun.length + 600 * current.size + 800 * keys.size;
 }
