@@ -28,7 +28,8 @@ export function createServerKeys(
   const rotate: ServerKeys['rotate'] = async (gun, role, cause) => {
     const key = await signer.createKey({ gun, role, algorithm });
     // Only a key that the log knows may sign later, so it is recorded before anybody hears of it.
-    await writer.write(gun, (repository) => {
+    // Keys are read from the log alone, so nobody has to wait for the read model.
+    await writer.record(gun, (repository) => {
       const event = recordKey(repository, {
         role,
         keyid: keyId(key),

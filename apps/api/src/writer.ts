@@ -48,6 +48,11 @@ export interface Writer {
    * whose answer got lost.
    */
   write(gun: Gun, decide: Decide): Promise<RecordedEvent | undefined>;
+  /**
+   * The same without the wait, for what nobody reads but from the log: every API knows it as soon as
+   * this resolves, for whoever decides or answers from the log reads it to its end.
+   */
+  record(gun: Gun, decide: Decide): Promise<RecordedEvent | undefined>;
 }
 
 /** What came of a decision. `position` is that of the last event of its stream. */
@@ -102,19 +107,33 @@ export function createWriter(
     }
   };
 
+  /** Of many who are out of patience one projects, for all of them. */
+  let projecting: Promise<unknown> | undefined;
+  const project = (): Promise<unknown> => {
+    projecting ??= readModel.project().finally(() => (projecting = undefined));
+    return projecting;
+  };
+
   const projected = async (position: number, signal: AbortSignal) => {
     while (!signal.aborted) {
       if (await readModel.reached(position, PATIENCE)) return;
-      await readModel.project();
+      await project();
     }
   };
 
+  const appendInTurn = (gun: Gun, decide: Decide, signal: AbortSignal) =>
+    inTurn(gun, signal, (waited) => append(gun, decide, waited, signal));
+
   return {
+    record: (gun, decide) =>
+      withDeadline(timeoutMs, async (signal) => {
+        const { recorded } = await appendInTurn(gun, decide, signal);
+        return recorded;
+      }),
+
     write: (gun, decide) =>
       withDeadline(timeoutMs, async (signal) => {
-        const { recorded, position } = await inTurn(gun, signal, (waited) =>
-          append(gun, decide, waited, signal),
-        );
+        const { recorded, position } = await appendInTurn(gun, decide, signal);
         await inSpan('wait until projected', {}, () => projected(position, signal));
         return recorded;
       }),
