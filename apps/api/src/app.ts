@@ -5,6 +5,7 @@ import type { Troubles } from '@scrivener/runtime/monitoring';
 import { nameRequest, tracePoint } from '@scrivener/runtime/tracing';
 import type { Gun, PublicKey, ServerRole } from '@scrivener/tuf';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import { Overloaded, type Admission } from './admission/admission.ts';
 import { answer, answerEarly, isStillSending, JSON_TEXT, TEXT, type Locals } from './answer.ts';
 import { TokenError } from './auth/error.ts';
 import type { Authenticate } from './auth/authenticate.ts';
@@ -65,6 +66,8 @@ export interface Deps {
   /** Empty: every GUN is welcome (WIRE §14.4). */
   readonly gunPrefixes: readonly string[];
   readonly limits: UploadLimits;
+  /** Who may upload, while others do. */
+  readonly admission: Pick<Admission, 'receive'>;
 }
 
 type Handlers = { readonly [Op in Operation]: Handler<Op> };
@@ -94,6 +97,7 @@ function handlersOf(deps: Deps): Handlers {
     UpdateTUF: updateTuf(
       deps.metrics.countPublishes((command) => deps.publish(command)),
       deps.limits,
+      deps.admission,
     ),
     GetRoleByHash: getRoleByHash(readModel, caching),
     GetRoleByVersion: getRoleByVersion(readModel, caching),
@@ -192,6 +196,12 @@ function admit(route: Route, prefixes: readonly string[]): void {
   throw new NotaryError('INVALID_GUN', { detail });
 }
 
+/** What there was too much of. It is no error of ours: a line without a stack, for there may be many. */
+function overloadOf(thrown: unknown): string | undefined {
+  const cause = thrown instanceof NotaryError ? thrown.cause : thrown;
+  return cause instanceof Overloaded ? cause.message : undefined;
+}
+
 /** What was wrong with a token is for the log alone. */
 function reasonOf(thrown: unknown): string | undefined {
   const cause = thrown instanceof NotaryError ? thrown.cause : undefined;
@@ -206,7 +216,9 @@ const answerErrors: ErrorRequestHandler<unknown, unknown, unknown, unknown, Loca
   _next,
 ) => {
   const { status, headers, body, summary } = answerTo(thrown);
-  if (status < 500) res.locals.log.info({ reason: reasonOf(thrown) }, summary);
+  const overload = overloadOf(thrown);
+  if (overload !== undefined) res.locals.log.warn({ reason: overload }, summary);
+  else if (status < 500) res.locals.log.info({ reason: reasonOf(thrown) }, summary);
   else res.locals.log.error({ err: thrown }, summary);
 
   if (res.headersSent) {

@@ -33,6 +33,7 @@ import { DEFAULT_GUARD, type Guard, type ServerKeyAlgorithm } from '@scrivener/t
 import { z } from 'zod';
 import type { Certificate } from './auth/chain.ts';
 import { readRootCertBundle } from './auth/keys.ts';
+import type { AdmissionLimits } from './admission/admission.ts';
 import type { CachePolicy } from './caching.ts';
 import type { UploadLimits } from './form/multipart.ts';
 import { parseNetworks, type AuditSettings } from './history/client.ts';
@@ -158,6 +159,19 @@ export const serverSettings = z.object({
     .object({
       upload_bytes: whole(100 * MIB, MANY).describe('bytes of an upload; more is refused with 413'),
       upload_parts: whole(10_000, MANY).describe('files in an upload'),
+      uploads: whole(512, MANY).describe(
+        'uploads that one process receives at once; a slow one makes room for the next, else that gets 503',
+      ),
+      uploads_bytes: whole(200 * MIB, MANY).describe(
+        'bytes of uploads that one process holds at once, beyond the first 64 KiB of each; more is answered with 503, but an upload that is alone may always be as long as `upload_bytes`',
+      ),
+      changes: whole(256, MANY).describe(
+        'updates, new keys and deletions that one process works on at once; as many may wait for that',
+      ),
+      change_wait_seconds: seconds(2).describe('how long they wait, before they get 503'),
+      connections: whole(10_000, MANY).describe(
+        'connections of clients to one process; more are closed at once',
+      ),
       headers_seconds: seconds(60).describe(
         'from the first byte of a request to the end of its headers',
       ),
@@ -272,6 +286,10 @@ export interface Config {
   /** Nobody is asked for a token where absent. */
   readonly auth: TokenAuth | undefined;
   readonly uploads: UploadLimits;
+  /** What one process takes on at once. */
+  readonly admission: AdmissionLimits;
+  /** Connections that are open at once. */
+  readonly connections: number;
   readonly times: TimeLimits;
   /** How long a change may take, in milliseconds. */
   readonly answerMs: number;
@@ -334,6 +352,14 @@ export function readServerConfig(
       parts: limits.upload_parts,
       partHeaderBytes: PART_HEADER_BYTES,
     },
+    admission: {
+      uploads: limits.uploads,
+      uploadsBytes: limits.uploads_bytes,
+      changes: limits.changes,
+      waiting: limits.changes,
+      waitMs: limits.change_wait_seconds,
+    },
+    connections: limits.connections,
     times: {
       headersMs: limits.headers_seconds,
       requestMs: limits.request_seconds,

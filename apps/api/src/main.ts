@@ -22,7 +22,9 @@ import {
   type RemoteSignerOptions,
 } from '@scrivener/signing/grpc';
 import { createMemorySigner } from '@scrivener/signing/memory';
-import { createApp } from './app.ts';
+import { createAdmission, type Admission } from './admission/admission.ts';
+import { admissionMetrics } from './admission/admission-metrics.ts';
+import { createApp, type Deps } from './app.ts';
 import { createAuthenticate } from './auth/authenticate.ts';
 import { runBackground } from './renewal/background.ts';
 import { readServerConfig, SERVER_PREFIX, serverSettings, type Config } from './config.ts';
@@ -61,6 +63,8 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
   if (queue !== undefined) debug.show('queue', () => queue.depth());
   const register = createRegistry();
   const count = renewalCounter(register);
+  const admission = createAdmission(config.admission);
+  admissionMetrics(register, admission);
   const useCases = createUseCases({
     events,
     readModel,
@@ -76,6 +80,8 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
   const feed = createFeed(events, streams, config.eventStreams);
   const app = createApp({
     ...useCases,
+    ...admitted(useCases, admission),
+    admission,
     past: { events, streams, caching: config.caching, now, timeoutMs: config.answerMs },
     feed,
     readModel,
@@ -97,7 +103,11 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     gunPrefixes: config.gunPrefixes,
     limits: config.uploads,
   });
-  const server = createServer(app, { tls: config.tls, times: config.times });
+  const server = createServer(app, {
+    tls: config.tls,
+    times: config.times,
+    connections: config.connections,
+  });
 
   logger.info('Starting Server');
   if (config.tls !== undefined) logger.info('Enabling TLS');
@@ -124,6 +134,20 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     await readModel.close();
     await events.close();
   });
+}
+
+/** Changes that clients ask for, as many at once as this process takes on. Renewals have limits of their own. */
+function admitted(
+  useCases: ReturnType<typeof createUseCases>,
+  admission: Admission,
+): Pick<Deps, 'publish' | 'serverKey' | 'rotateKey' | 'deleteRepository'> {
+  return {
+    publish: (command) => admission.change(() => useCases.publish(command)),
+    serverKey: (...question) => admission.change(() => useCases.serverKey(...question)),
+    rotateKey: (...question) => admission.change(() => useCases.rotateKey(...question)),
+    deleteRepository: (...question) =>
+      admission.change(() => useCases.deleteRepository(...question)),
+  };
 }
 
 interface Storage {

@@ -27,6 +27,8 @@ export interface ServerOptions {
   /** Plain HTTP where absent. */
   readonly tls?: TlsFiles | undefined;
   readonly times: TimeLimits;
+  /** At once; more are closed as soon as they come. As many as can be where absent. */
+  readonly connections?: number;
 }
 
 export interface Server {
@@ -40,7 +42,10 @@ export interface Server {
 const MAX_HEADER_BYTES = 1024 * 1024;
 
 /** Everything of HTTP that is below the routes (WIRE §1.1), on plain connections or over TLS. */
-export function createServer(app: RequestListener, { tls, times }: ServerOptions): Server {
+export function createServer(
+  app: RequestListener,
+  { tls, times, connections }: ServerOptions,
+): Server {
   const inFlight = new Map<Duplex, ServerResponse>();
   const sockets = new Set<Duplex>();
   let draining = false;
@@ -57,6 +62,7 @@ export function createServer(app: RequestListener, { tls, times }: ServerOptions
   const server = tls
     ? secureServer(tls, httpOptions(times), serve)
     : createHttpServer(httpOptions(times), serve);
+  if (connections !== undefined) server.maxConnections = connections;
   // A client that has said all it wanted to say still gets its answer.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('connection', (socket: Socket) => track(sockets, socket));

@@ -7,6 +7,8 @@ import {
   TufError,
   type UploadedFile,
 } from '@scrivener/tuf';
+import type { Admission, Receipt } from '../admission/admission.ts';
+import { admittedBody } from '../admission/admitted-body.ts';
 import { answer, type Reply } from '../answer.ts';
 import { asNotaryError, NotaryError, type NotaryCode } from '../errors.ts';
 import { parseMediaType } from '../form/media-type.ts';
@@ -19,34 +21,53 @@ import type { Handler } from './route.ts';
 export function updateTuf(
   publish: (command: PublishCommand) => Promise<MetafileRef>,
   limits: UploadLimits,
+  admission: Pick<Admission, 'receive'>,
 ): Handler<'UpdateTUF'> {
   return async ({ gun }, { req, res, cause }) => {
+    let receipt: Receipt | undefined;
     try {
-      const upload = await readUpload(req, res, limits);
+      const boundary = boundaryOf(req.headers['content-type']);
+      const length = announcedLength(req, limits);
+      receipt = admission.receive(length);
+      const upload = await readUpload(req, res, { boundary, limits, receipt });
       const { version, sha256 } = await publish({ gun, upload, cause });
       res.locals.log.info(`updated ${gun} to timestamp version ${version}, checksum ${sha256}`);
     } catch (error) {
       logRefusal(res, error);
       throw error;
+    } finally {
+      receipt?.leave();
     }
     answer(res, 200, {});
   };
 }
 
+/** Before anything of it is read. */
+function announcedLength({ headers }: IncomingMessage, limits: UploadLimits): number | undefined {
+  const announced = headers['content-length'];
+  if (announced === undefined) return undefined;
+  if (Number(announced) > limits.uploadBytes) {
+    throw new NotaryError('MALFORMED_UPLOAD', { status: 413 });
+  }
+  return Number(announced);
+}
+
+interface Reading {
+  readonly boundary: string;
+  readonly limits: UploadLimits;
+  readonly receipt: Receipt;
+}
+
 async function readUpload(
   req: IncomingMessage,
   res: Reply,
-  limits: UploadLimits,
+  { boundary, limits, receipt }: Reading,
 ): Promise<readonly UploadedFile[]> {
-  const boundary = boundaryOf(req.headers['content-type']);
-  if (Number(req.headers['content-length'] ?? 0) > limits.uploadBytes) {
-    throw new NotaryError('MALFORMED_UPLOAD', { status: 413 });
-  }
   if (req.headers.expect !== undefined) res.writeContinue();
 
   const upload: UploadedFile[] = [];
   // A refusal must reach the client, so giving up on the body must not close the connection.
-  const body: AsyncIterable<Buffer> = req.iterator({ destroyOnReturn: false });
+  const body = admittedBody(req.iterator({ destroyOnReturn: false }), receipt);
   for await (const part of readParts(body, boundary, limits)) upload.push(metafileOf(part));
   return upload;
 }

@@ -13,6 +13,7 @@ import { createLogger, type TlsFiles } from '@scrivener/runtime';
 import { createMemorySigner } from '@scrivener/signing/memory';
 import { DEFAULT_GUARD } from '@scrivener/tuf';
 import { ensureCertificates } from '../../../../fixtures/certificates.ts';
+import { createAdmission } from '../admission/admission.ts';
 import { createApp, type Deps } from '../app.ts';
 import { createFeed } from '../history/feed.ts';
 import { createStreams } from '../history/streams.ts';
@@ -133,6 +134,13 @@ function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
     metrics: createMetrics(),
     caching,
     gunPrefixes: [],
+    admission: createAdmission({
+      uploads: 100,
+      uploadsBytes: 1024 * 1024,
+      changes: 100,
+      waiting: 100,
+      waitMs: 1_000,
+    }),
     limits: { uploadBytes: 1024 * 1024, parts: 100, partHeaderBytes: 16 * 1024 },
   };
 }
