@@ -2,7 +2,7 @@ import { NotaryError } from '../../apps/api/src/errors.ts';
 import { readParts } from '../../apps/api/src/form/multipart.ts';
 import { expectSame, verdictOf, type Target } from '../target.ts';
 
-const LIMITS = { uploadBytes: 20_000, parts: 20, partHeaderBytes: 2_000 };
+const LIMITS = { uploadBytes: 20_000, parts: 20, parsedBytes: 1_000_000, partHeaderBytes: 2_000 };
 const BOUNDARY = 'form';
 
 /** Bodies of forms: MALFORMED_UPLOAD, or parts; the same ones however the body is cut into chunks. */

@@ -45,7 +45,12 @@ test('the smallest configuration has these defaults', () => {
     address: { port: 4443, written: ':4443' },
     tls: undefined,
     auth: undefined,
-    uploads: { uploadBytes: 104_857_600, parts: 10_000, partHeaderBytes: 16_384 },
+    uploads: {
+      uploadBytes: 104_857_600,
+      parts: 10_000,
+      parsedBytes: 1024 * 1024 * 1024,
+      partHeaderBytes: 16_384,
+    },
     times: { headersMs: 60_000, requestMs: 300_000, idleMs: 75_000 },
     admission: {
       uploads: 512,

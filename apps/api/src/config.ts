@@ -159,11 +159,14 @@ export const serverSettings = z.object({
     .object({
       upload_bytes: whole(100 * MIB, MANY).describe('bytes of an upload; more is refused with 413'),
       upload_parts: whole(10_000, MANY).describe('files in an upload'),
+      parsed_bytes: whole(1024 * MIB, MANY).describe(
+        'memory that an upload may take once its JSON is parsed, estimated from its brackets and commas; more is refused with 413',
+      ),
       uploads: whole(512, MANY).describe(
         'uploads that one process receives at once; a slow one makes room for the next, else that gets 503',
       ),
       uploads_bytes: whole(200 * MIB, MANY).describe(
-        'bytes of uploads that one process holds at once, beyond the first 64 KiB of each; more is answered with 503, but an upload that is alone may always be as long as `upload_bytes`',
+        'bytes of uploads, as sent and as parsed, that one process holds at once, beyond the first 64 KiB of each; more is answered with 503, but an upload that is alone may always be as long as `upload_bytes`',
       ),
       changes: whole(256, MANY).describe(
         'updates, new keys and deletions that one process works on at once; as many may wait for that',
@@ -350,6 +353,7 @@ export function readServerConfig(
     uploads: {
       uploadBytes: limits.upload_bytes,
       parts: limits.upload_parts,
+      parsedBytes: limits.parsed_bytes,
       partHeaderBytes: PART_HEADER_BYTES,
     },
     admission: {

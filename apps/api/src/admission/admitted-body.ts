@@ -20,7 +20,7 @@ export async function* admittedBody(
       const { done, value } = await Promise.race([chunks.next(), cut]);
       isOver = done === true;
       if (done === true) return;
-      account(receipt, value);
+      account(receipt, value.byteLength);
       yield value;
     }
   } finally {
@@ -30,9 +30,10 @@ export async function* admittedBody(
   }
 }
 
-function account(receipt: Receipt, chunk: Buffer): void {
+/** Takes account of what an upload holds. Throws `UNAVAILABLE` where there is no room for it. */
+export function account(receipt: Receipt, bytes: number): void {
   try {
-    receipt.received(chunk.byteLength);
+    receipt.received(bytes);
   } catch (error) {
     throw refused(error);
   }

@@ -77,6 +77,23 @@ test('a slow upload is told that it has to make room', async () => {
   expect(admission.figures()).toMatchObject({ uploads: 0, shed: { slow: 1 } });
 });
 
+test.each([
+  ['more than an upload may take', 10_000, 413],
+  ['more than there is room for now', 1_000, 503],
+])('JSON that would take %s once it is parsed is not parsed', async (_what, objects, status) => {
+  const admission = await start({ uploadsBytes: 100_000 });
+  admission.receive(undefined).received(FREE_BYTES + 1);
+  const json = `[${'{},'.repeat(objects)}`; // not even JSON, as a parser would say
+  const body = `--b\r\nContent-Disposition: form-data; filename="targets"\r\n\r\n${json}\r\n--b--`;
+
+  expect(
+    await server.request('POST', '/v2/a/_trust/tuf/', {
+      headers: { 'Content-Type': 'multipart/form-data; boundary=b' },
+      body,
+    }),
+  ).toMatchObject({ status });
+});
+
 test('every upload gives its place back, however it ends', async () => {
   const admission = await start({ uploads: 1 });
   const upload = { headers: { 'Content-Type': 'multipart/form-data; boundary=b' } };

@@ -2,7 +2,12 @@ import { array, assert, asyncProperty, constantFrom, integer } from 'fast-check'
 import { describe, expect, test } from 'vitest';
 import { boundaryOf, readParts, type UploadLimits } from './multipart.ts';
 
-const LIMITS: UploadLimits = { uploadBytes: 10_000, parts: 10, partHeaderBytes: 1000 };
+const LIMITS: UploadLimits = {
+  uploadBytes: 10_000,
+  parts: 10,
+  parsedBytes: 1_000_000,
+  partHeaderBytes: 1000,
+};
 
 async function* inChunks(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Buffer> {
   let at = 0;

@@ -10,6 +10,8 @@ export interface UploadLimits {
   /** The whole body. */
   readonly uploadBytes: number;
   readonly parts: number;
+  /** Memory that all parts may take once they are parsed, by the estimate of `parsedSize`. */
+  readonly parsedBytes: number;
   /** The header block of one part; what lies beyond is not looked at. */
   readonly partHeaderBytes: number;
 }

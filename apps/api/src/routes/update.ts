@@ -8,7 +8,8 @@ import {
   type UploadedFile,
 } from '@scrivener/tuf';
 import type { Admission, Receipt } from '../admission/admission.ts';
-import { admittedBody } from '../admission/admitted-body.ts';
+import { account, admittedBody } from '../admission/admitted-body.ts';
+import { parsedSize } from '../admission/parsed-size.ts';
 import { answer, type Reply } from '../answer.ts';
 import { asNotaryError, NotaryError, type NotaryCode } from '../errors.ts';
 import { parseMediaType } from '../form/media-type.ts';
@@ -68,12 +69,22 @@ async function readUpload(
   const upload: UploadedFile[] = [];
   // A refusal must reach the client, so giving up on the body must not close the connection.
   const body = admittedBody(req.iterator({ destroyOnReturn: false }), receipt);
-  for await (const part of readParts(body, boundary, limits)) upload.push(metafileOf(part));
+  let parsed = 0;
+  const weigh = (bytes: Uint8Array) => {
+    const size = parsedSize(bytes);
+    parsed += size;
+    if (parsed > limits.parsedBytes) throw new NotaryError('MALFORMED_UPLOAD', { status: 413 });
+    account(receipt, size);
+  };
+  for await (const part of readParts(body, boundary, limits)) upload.push(metafileOf(part, weigh));
   return upload;
 }
 
-/** WIRE §5.2: of a part only its file name and its bytes count. */
-function metafileOf({ headers, bytes }: Part): UploadedFile {
+/** WIRE §5.2: of a part only its file name and its bytes count. `weigh` may refuse to have them parsed. */
+function metafileOf(
+  { headers, bytes: sent }: Part,
+  weigh: (bytes: Uint8Array) => void,
+): UploadedFile {
   const disposition = parseMediaType(headers.get('content-disposition') ?? '');
   const name = disposition?.parameters.get('filename')?.replace(/\.json$/, '');
   if (!name) throw new NotaryError('NO_FILENAME');
@@ -81,8 +92,9 @@ function metafileOf({ headers, bytes }: Part): UploadedFile {
   if (role === undefined) throw new NotaryError('INVALID_ROLE', { detail: name });
 
   const encoding = headers.get('content-transfer-encoding')?.toLowerCase();
-  const isQuoted = encoding === 'quoted-printable';
-  return parseMetafile(role, isQuoted ? decodeQuotedPrintable(bytes) : bytes);
+  const bytes = encoding === 'quoted-printable' ? decodeQuotedPrintable(sent) : sent;
+  weigh(bytes);
+  return parseMetafile(role, bytes);
 }
 
 /** WIRE §15. */

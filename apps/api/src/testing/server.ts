@@ -141,7 +141,12 @@ function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
       waiting: 100,
       waitMs: 1_000,
     }),
-    limits: { uploadBytes: 1024 * 1024, parts: 100, partHeaderBytes: 16 * 1024 },
+    limits: {
+      uploadBytes: 1024 * 1024,
+      parts: 100,
+      parsedBytes: 1024 * 1024,
+      partHeaderBytes: 16 * 1024,
+    },
   };
 }
 

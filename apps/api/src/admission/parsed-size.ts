@@ -1,0 +1,21 @@
+/** What a value costs once it is parsed, by the sign that begins or parts it; in bytes of memory, roughly. */
+const OBJECT = 256;
+const LIST = 64;
+const VALUE = 40;
+
+/**
+ * About how many bytes of memory the JSON in `bytes` takes once it is parsed, told without parsing it:
+ * `{},{},{}` takes a hundred times its own length. Signs within strings count as well, so where this is
+ * wrong it says too much.
+ */
+export function parsedSize(bytes: Uint8Array): number {
+  let size = 0;
+  // By index: an iterator takes ten times as long.
+  for (let at = 0; at < bytes.byteLength; at += 1) {
+    const byte = bytes[at];
+    if (byte === 0x7b) size += OBJECT;
+    else if (byte === 0x5b) size += LIST;
+    else if (byte === 0x2c || byte === 0x3a) size += VALUE;
+  }
+  return size;
+}
