@@ -123,7 +123,7 @@ describe('a worker process', () => {
     const keys = await Promise.all(Array.from({ length: 20 }, () => asker.createKey(request)));
 
     expect(new Set(keys.map(keyId)).size).toBe(1);
-    expect(await asker.health()).toEqual({ queue: true, workers: 2 });
+    expect(await asker.health()).toEqual({ queue: true, workers: 2, state: 'answering' });
   });
 
   test('starts before Postgres and Redis, and waits for them', async () => {
@@ -214,6 +214,60 @@ test('a worker process refuses a job that no API sealed, and says how many there
   await worker.said('refused a job');
   const line = worker.log.find((entry) => entry.includes('refused a job')) ?? '';
   expect(JSON.parse(line)).toMatchObject({ reason: 'forged', refused: { forged: 1, expired: 0 } });
+});
+
+const state = async (asker: QueueSigner) => (await asker.health()).state;
+
+describe('health, as an API asks for it,', () => {
+  test('tells within 10 s that all workers hang, though they stay connected, and soon that they are back', async () => {
+    const { asker, start } = corner();
+    const workers = [start(), start()];
+    await Promise.all(workers.map((worker) => worker.said('taking jobs')));
+    await expect.poll(() => state(asker), { timeout: 10_000 }).toBe('answering');
+
+    for (const worker of workers) worker.signal('SIGSTOP');
+    const stopped = performance.now();
+    await expect.poll(() => state(asker), { timeout: 20_000 }).toBe('silent');
+    expect(performance.now() - stopped).toBeLessThan(10_000);
+    expect(await asker.health()).toMatchObject({ queue: true, workers: 2 });
+
+    for (const worker of workers) worker.signal('SIGCONT');
+    const back = performance.now();
+    await expect.poll(() => state(asker), { timeout: 10_000 }).toBe('answering');
+    expect(performance.now() - back).toBeLessThan(5_000);
+  });
+
+  test('goes on where one of two workers hangs', async () => {
+    const { asker, start } = corner();
+    const workers = [start(), start()];
+    await Promise.all(workers.map((worker) => worker.said('taking jobs')));
+    await expect.poll(() => state(asker), { timeout: 10_000 }).toBe('answering');
+
+    workers[0]?.signal('SIGSTOP');
+    const seen = new Set<string>();
+    for (let look = 0; look < 30; look += 1) {
+      seen.add(await state(asker));
+      await delay(200);
+    }
+
+    expect([...seen]).toEqual(['answering']);
+  });
+
+  test('tells that workers do not reach their keys', async () => {
+    const { asker, start } = corner();
+    const url = new URL(database.url);
+    const proxy = await startTcpProxy({ host: url.hostname, port: Number(url.port) });
+    closers.push(() => proxy.close());
+    url.port = String(proxy.port);
+    const worker = start({ NOTARY_SIGNER_STORAGE_DB_URL: url.href });
+    await worker.said('taking jobs');
+
+    proxy.freeze();
+    await expect.poll(() => state(asker), { timeout: 10_000 }).toBe('keyless');
+    await proxy.restore();
+
+    await expect.poll(() => state(asker), { timeout: 10_000 }).toBe('answering');
+  });
 });
 
 describe('a job whose worker', () => {

@@ -121,6 +121,7 @@ function serveQueue(
   const refusedJobs = countRefusedJobs(logger);
   return serveSigner({
     signer: createKeySigner(keys),
+    check: () => keys.check(),
     redis: redisOptions(queue.redis),
     keys: queue.jobKeys,
     prefix: queue.prefix,

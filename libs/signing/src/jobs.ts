@@ -21,7 +21,7 @@ export const SIGNING_QUEUE = 'signing';
 /** Keeps our keys apart from other users of the same Redis. */
 export const QUEUE_PREFIX = 'scrivener';
 
-export type JobName = 'create-key' | 'sign';
+export type JobName = 'create-key' | 'sign' | 'probe';
 
 const INT64_MAX = 2n ** 63n - 1n;
 
@@ -118,9 +118,13 @@ export const createKeyResult = z.discriminatedUnion('ok', [
   refusal,
 ]);
 
+/** The answer to a `probe`, whose data is empty: whether the worker reaches its keys. */
+export const probeResult = z.strictObject({ ok: z.literal(true), keys: z.boolean() });
+
 /** Answers, as they lie in the queue. */
 export type SignResult = z.output<typeof signResult>;
 export type CreateKeyResult = z.output<typeof createKeyResult>;
+export type ProbeResult = z.output<typeof probeResult>;
 export type Refusal = z.output<typeof refusal>;
 
 /** The answer to a job that is not of the shape above. Names the place, never the content. */

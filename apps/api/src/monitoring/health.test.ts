@@ -32,13 +32,24 @@ describe('health', () => {
   });
 
   test.each([
-    [{ queue: true, workers: 2 }, {}],
-    [{ queue: false, workers: 0 }, { 'Trust operational': 'the queue does not answer' }],
+    [{ queue: true, workers: 2, state: 'answering' }, {}],
     [
-      { queue: true, workers: 0 },
+      { queue: false, workers: 0, state: 'silent' },
+      { 'Trust operational': 'the queue does not answer' },
+    ],
+    [
+      { queue: true, workers: 0, state: 'silent' },
       { 'Trust operational': 'no signer worker is connected to the queue' },
     ],
-  ])('knows of a queue that says %j', async (state, troubles) => {
+    [
+      { queue: true, workers: 2, state: 'silent' },
+      { 'Trust operational': 'no signer worker answers' },
+    ],
+    [
+      { queue: true, workers: 2, state: 'keyless' },
+      { 'Trust operational': 'signer workers do not reach their keys' },
+    ],
+  ] as const)('knows of a queue that says %j', async (state, troubles) => {
     const check = queueCheck({ health: async () => state });
 
     expect(await createHealth(answering(inStep), check).health()).toEqual(troubles);

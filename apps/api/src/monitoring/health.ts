@@ -8,7 +8,7 @@ import {
   type Check,
   type Troubles,
 } from '@scrivener/runtime/monitoring';
-import type { QueueSigner } from '@scrivener/signing/bullmq';
+import type { QueueSigner, WorkerState } from '@scrivener/signing/bullmq';
 import type { RemoteSigner } from '@scrivener/signing/grpc';
 
 /** How long an event may wait for its projection before that is a trouble, in milliseconds. */
@@ -42,12 +42,19 @@ export function createHealth(readModel: Pick<ReadModel, 'lag'>, trust?: Check): 
   };
 }
 
+const STATES: Readonly<Record<WorkerState, string | undefined>> = {
+  answering: undefined,
+  silent: 'no signer worker answers',
+  keyless: 'signer workers do not reach their keys',
+};
+
 /** Whether somebody is there who signs: in the queue, and at its other end. */
 export function queueCheck(queue: Pick<QueueSigner, 'health'>): Check {
   return async () => {
-    const { queue: isThere, workers } = await queue.health();
+    const { queue: isThere, workers, state } = await queue.health();
     if (!isThere) return 'the queue does not answer';
-    return workers > 0 ? undefined : 'no signer worker is connected to the queue';
+    if (workers === 0) return 'no signer worker is connected to the queue';
+    return STATES[state];
   };
 }
 

@@ -67,7 +67,7 @@ test('the queue shows its jobs by state, and nothing once it cannot be asked', a
   const depth = { waiting: 3, active: 2, delayed: 1, failed: 0 };
   const source = queueGauges(register, {
     depth: async () => depth,
-    health: async () => ({ queue: true, workers: 4 }),
+    health: async () => ({ queue: true, workers: 4, state: 'answering' }),
   });
 
   await source.collect();

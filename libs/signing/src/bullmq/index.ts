@@ -8,6 +8,7 @@ export {
   type QueueSignerOptions,
   type SigningHealth,
 } from './queue-signer.ts';
+export type { WorkerState } from './pulse.ts';
 export {
   parseRedisUrl,
   redisOptions,

@@ -251,9 +251,13 @@ describe('without a worker', () => {
     const place = testRedis();
     const asker = ask(place);
 
-    await expect.poll(() => asker.health()).toEqual({ queue: true, workers: 0 });
+    await expect
+      .poll(() => asker.health(), { timeout: 10_000 })
+      .toEqual({ queue: true, workers: 0, state: 'silent' });
     await work(place, createKeySigner(new MemoryKeyStore()));
-    await expect.poll(() => asker.health()).toEqual({ queue: true, workers: 1 });
+    await expect
+      .poll(() => asker.health(), { timeout: 10_000 })
+      .toEqual({ queue: true, workers: 1, state: 'answering' });
   });
 
   test('a question is answered when one comes in time', async () => {
@@ -284,7 +288,7 @@ describe('when Redis', () => {
     closers.push(() => worker.close());
     const asked = createKeys(asker);
     await delay(1_000);
-    expect(await asker.health()).toEqual({ queue: false, workers: 0 });
+    expect(await asker.health()).toEqual({ queue: false, workers: 0, state: 'silent' });
 
     await proxy.restore();
 
@@ -324,7 +328,7 @@ describe('when Redis', () => {
 
     await expect(createKeys(asker)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(performance.now() - begin).toBeLessThan(1_500);
-    expect(await asker.health()).toEqual({ queue: false, workers: 0 });
+    expect(await asker.health()).toEqual({ queue: false, workers: 0, state: 'silent' });
     expect(performance.now() - begin).toBeLessThan(4_000);
 
     await proxy.restore();
@@ -369,7 +373,9 @@ describe('when Redis', () => {
     const asker = createQueueSigner(place);
     const worker = serveSigner({ ...place, signer: signer(), concurrency: 1, onError: () => {} });
     await worker.ready();
-    await expect.poll(() => asker.health()).toEqual({ queue: true, workers: 1 });
+    await expect
+      .poll(() => asker.health())
+      .toEqual({ queue: true, workers: 1, state: 'answering' });
     proxy.cut();
     await delay(100);
     const begin = performance.now();

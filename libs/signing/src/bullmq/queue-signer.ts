@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PublicKey, ServerSignatures, SigningRequest } from '@scrivener/tuf';
-import { Queue } from 'bullmq';
+import { Queue, type JobsOptions } from 'bullmq';
 import { z } from 'zod';
 import type { JobKeys } from '../job-keys.ts';
 import { CLOCK_SKEW, LONGEST_DEADLINE, openAnswer, sealJob, type SealedJob } from '../job-seal.ts';
@@ -9,19 +9,22 @@ import {
   createKeyJob,
   createKeyResult,
   jobId,
+  probeResult,
   QUEUE_PREFIX,
   refusalOfJob,
   SIGNING_QUEUE,
   signJob,
   signResult,
   type JobName,
+  type ProbeResult,
   type Refusal,
 } from '../jobs.ts';
 import { SigningError, type CreateKeyRequest, type Signer } from '../signer.ts';
 import { asking } from '../trace.ts';
 import { Answers } from './answers.ts';
+import { Pulse, type WorkerState } from './pulse.ts';
 import { connect, queuePrefix, type RedisClient, type RedisConnection } from './redis-options.ts';
-import { carried, type Carried } from './trace.ts';
+import { carried } from './trace.ts';
 import { withoutRepeats } from './without-repeats.ts';
 
 export interface QueueSignerOptions {
@@ -47,6 +50,8 @@ export interface SigningHealth {
   readonly queue: boolean;
   /** Worker processes that are connected to the queue. */
   readonly workers: number;
+  /** Whether they work. */
+  readonly state: WorkerState;
 }
 
 /** How many jobs are in which state. */
@@ -72,6 +77,10 @@ const ASK_AGAIN_AFTER = 2_000;
 const RECONNECT_PAUSE = 100;
 /** One command to Redis; a Redis that hangs must not hang us. */
 const COMMAND_TIMEOUT = 2_000;
+
+/** How long a worker is given to say that it is there. */
+const PROBE_DEADLINE = 1_500;
+const NOBODY = { queue: false, workers: 0, state: 'silent' } as const;
 
 const LATE = Symbol('no answer in time');
 
@@ -100,6 +109,7 @@ class BullmqSigner implements QueueSigner {
   readonly #redis: RedisClient;
   readonly #queue: Queue;
   readonly #answers: Answers;
+  readonly #pulse = new Pulse(() => this.#probe());
 
   constructor({
     redis,
@@ -154,11 +164,24 @@ class BullmqSigner implements QueueSigner {
 
   async health(): Promise<SigningHealth> {
     try {
-      if (this.#redis.status !== 'ready') return { queue: false, workers: 0 };
-      return { queue: true, workers: await this.#queue.getWorkersCount() };
+      if (this.#redis.status !== 'ready') return NOBODY;
+      const [workers, state] = await Promise.all([
+        this.#queue.getWorkersCount(),
+        this.#pulse.state(),
+      ]);
+      return { queue: true, workers, state };
     } catch {
-      return { queue: false, workers: 0 };
+      return NOBODY;
     }
+  }
+
+  /** APIs that look within one second share a job, and it goes ahead of those that wait. */
+  async #probe(): Promise<ProbeResult> {
+    const id = `probe-${Math.floor(this.#now() / 1_000)}`;
+    const options = { lifo: true, attempts: 1 };
+    const answer = await this.#answer('probe', id, {}, options, PROBE_DEADLINE);
+    // A worker of an older version knows no probes, and says so: it is there.
+    return probeResult.safeParse(answer).data ?? { ok: true, keys: true };
   }
 
   async depth(): Promise<QueueDepth> {
@@ -181,8 +204,14 @@ class BullmqSigner implements QueueSigner {
   }
 
   /** The answer to a question, or `UNAVAILABLE` when the deadline has passed. */
-  async #answer(name: JobName, id: string, data: object, extra: Carried): Promise<unknown> {
-    const expires = this.#now() + this.#deadline + CLOCK_SKEW;
+  async #answer(
+    name: JobName,
+    id: string,
+    data: object,
+    extra: JobsOptions,
+    deadline = this.#deadline,
+  ): Promise<unknown> {
+    const expires = this.#now() + deadline + CLOCK_SKEW;
     const put = () => this.#put(name, id, sealJob(this.#keys, { id, name }, data, expires), extra);
     const { promise: answered, resolve, reject } = Promise.withResolvers<unknown>();
     let trouble: string | undefined;
@@ -203,7 +232,7 @@ class BullmqSigner implements QueueSigner {
     const over = new AbortController();
     void keepAsking(put, over.signal);
     try {
-      const late = delay(this.#deadline, LATE, { signal: over.signal });
+      const late = delay(deadline, LATE, { signal: over.signal });
       const answer = await Promise.race([answered, late]);
       if (answer !== LATE) return answer;
       void this.#queue.remove(id).catch(() => {}); // or a worker back from the dead would do it
@@ -229,7 +258,7 @@ class BullmqSigner implements QueueSigner {
   }
 
   /** Whether the question stands in the queue now. */
-  async #put(name: JobName, id: string, job: SealedJob, extra: Carried): Promise<boolean> {
+  async #put(name: JobName, id: string, job: SealedJob, extra: JobsOptions): Promise<boolean> {
     if (this.#redis.status !== 'ready') return false;
     try {
       await this.#queue.add(name, job, { jobId: id, ...extra });

@@ -103,7 +103,7 @@ describe.each([true, false])('with TLS %s', (tls) => {
     const keys = await createKeys(asker);
     await expect(asker.sign(publishRequest(keys))).resolves.toBeDefined();
 
-    expect(await asker.health()).toEqual({ queue: true, workers: 1 });
+    expect(await asker.health()).toEqual({ queue: true, workers: 1, state: 'answering' });
     const sizes = await Promise.all(nodes.map((server) => server.command('dbsize')));
     expect(sizes.filter((size) => size !== 0)).toHaveLength(1);
   }, 60_000);

@@ -98,7 +98,7 @@ describe('a Redis that speaks TLS with holders of certificates only', () => {
       name: 'SigningError',
       code: 'UNAVAILABLE',
     });
-    expect(await asker.health()).toEqual({ queue: false, workers: 0 });
+    expect(await asker.health()).toEqual({ queue: false, workers: 0, state: 'silent' });
     expect(troubles.join('\n')).toMatch(trouble);
   });
 

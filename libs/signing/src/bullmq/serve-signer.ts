@@ -16,6 +16,7 @@ import {
   SIGNING_QUEUE,
   signJob,
   type CreateKeyResult,
+  type ProbeResult,
   type JobRefusal,
   type Refusal,
   type SignResult,
@@ -30,6 +31,8 @@ import { withoutRepeats } from './without-repeats.ts';
 export interface ServeOptions {
   /** Who does the work. */
   readonly signer: Pick<Signer, 'createKey' | 'sign'>;
+  /** Rejects where the keys cannot be reached now; those who ask for health are told. */
+  readonly check?: () => Promise<void>;
   readonly redis: RedisConnection;
   /** Of all the queue's keys in Redis; where several installations share one. */
   readonly prefix?: string | undefined;
@@ -73,6 +76,8 @@ const LOCK_DURATION = 4_000;
 const STALLED_INTERVAL = 1_000;
 /** A job that lasts longer has failed, and may be tried again. In milliseconds. */
 const JOB_TIME_LIMIT = 5_000;
+/** A probe that is answered later finds nobody who waits for it; in milliseconds. */
+const CHECK_LIMIT = 1_000;
 const CLOSE_LIMIT = JOB_TIME_LIMIT + 1_000;
 /** Without Redis no job can be finished, and BullMQ's own close would wait for it. */
 const CLOSE_LIMIT_WITHOUT_REDIS = 250;
@@ -80,6 +85,7 @@ const CLOSE_LIMIT_WITHOUT_REDIS = 250;
 /** Takes jobs from the queue for a signer, until closed. Starts whether Redis is there or not. */
 export function serveSigner({
   signer,
+  check = async () => {},
   redis,
   prefix = QUEUE_PREFIX,
   keys,
@@ -103,12 +109,14 @@ export function serveSigner({
     SIGNING_QUEUE,
     async (job) => {
       const { id, name } = placeOf(job);
-      const seal = (answer: SignResult | CreateKeyResult) => sealAnswer(keys, id, answer);
+      const seal = (answer: SignResult | CreateKeyResult | ProbeResult) =>
+        sealAnswer(keys, id, answer);
       const asked = accept(job);
       if (typeof asked === 'string') {
         onRefused(asked, id);
         return seal(notAccepted(asked));
       }
+      if (name === 'probe') return seal({ ok: true, keys: await succeeds(check) });
       const attributes = { 'messaging.message.id': id };
       return answering(name, attributes, carrierOf(job.opts), async () => {
         const started = performance.now();
@@ -132,7 +140,7 @@ export function serveSigner({
       stalledInterval: STALLED_INTERVAL,
       // Jobs are signed again with the same result, so that dying workers need no limit of their own.
       maxStalledCount: 100,
-      drainDelay: 2, // seconds; how late a job is whose wake-up call went to a worker that died
+      drainDelay: 1, // seconds; how late a job is whose wake-up call went to a worker that died
       runRetryDelay: 250,
       skipVersionCheck: true, // a check that fails once would fail this worker for good
     },
@@ -228,10 +236,17 @@ function refusal(error: unknown): Refusal {
   return { ok: false, code: error.code, message: error.message };
 }
 
-async function inTime<Value>(work: Promise<Value>): Promise<Value> {
+async function succeeds(check: () => Promise<void>): Promise<boolean> {
+  return inTime(check(), CHECK_LIMIT).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function inTime<Value>(work: Promise<Value>, most = JOB_TIME_LIMIT): Promise<Value> {
   const limit = new AbortController();
-  const late = delay(JOB_TIME_LIMIT, undefined, { signal: limit.signal }).then((): never => {
-    throw new Error(`the job took longer than ${JOB_TIME_LIMIT} ms`);
+  const late = delay(most, undefined, { signal: limit.signal }).then((): never => {
+    throw new Error(`it took longer than ${most} ms`);
   });
   try {
     return await Promise.race([work, late]);
