@@ -1,3 +1,4 @@
+import { keyId } from '@scrivener/tuf';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { gunOf } from './testing/client.ts';
 import { commandOf, inMemory, ownerOf, type TestProcesses } from './testing/processes.ts';
@@ -37,4 +38,26 @@ describe('a new key, while nothing is projected', () => {
       await memory.process().serverKey(gun, 'timestamp', {}),
     );
   });
+});
+
+test('a key is recorded on top of what other processes added meanwhile, each key once', async () => {
+  const processes = [memory.process(), memory.process(), memory.process()];
+  const [first] = processes;
+  if (first === undefined) throw new RangeError('three were made');
+  const owner = await ownerOf(first, gun);
+  await first.publish(commandOf(gun, [owner.root(), owner.targets()]));
+
+  await Promise.all(
+    processes.flatMap(({ rotateKey }) => [
+      rotateKey(gun, 'timestamp', {}),
+      rotateKey(gun, 'snapshot', {}),
+    ]),
+  );
+
+  const keyids = (await memory.events.readStream(gun, 0)).flatMap(({ event }) =>
+    event.type === 'KeyCreated' ? [event.data.keyid] : [],
+  );
+  expect(new Set(keyids).size).toBe(keyids.length);
+  const made = await Promise.all(processes.map(({ rotateKey }) => rotateKey(gun, 'timestamp', {})));
+  for (const key of made) expect(keyids).toContain(keyId(key));
 });

@@ -25,6 +25,8 @@ const FOLDED_BYTES = 16 * 1024 * 1024;
 export interface Repositories {
   /** The repository as of the end of its stream. */
   load(gun: Gun): Promise<Repository>;
+  /** What this process has seen of its stream, which may go on; the log is not asked. */
+  known(gun: Gun): Repository;
   /** The current metafiles of those roles that have one. */
   metafiles(
     repository: Repository,
@@ -73,12 +75,16 @@ export function createRepositories(events: EventStore): Repositories {
     return repository;
   };
 
+  const known = (gun: Gun) => folded.get(gun) ?? emptyRepository(gun);
+
   return {
     async load(gun) {
-      const known = folded.get(gun) ?? emptyRepository(gun);
-      const news = await events.readStream(gun, known.head.version);
-      return news.length === 0 ? known : keep(evolveAll(known, news));
+      const before = known(gun);
+      const news = await events.readStream(gun, before.head.version);
+      return news.length === 0 ? before : keep(evolveAll(before, news));
     },
+
+    known,
 
     async metafiles({ current }, roles) {
       const refs = roles.map((role) => current.get(role)).filter((ref) => ref !== undefined);

@@ -51,8 +51,17 @@ export interface Writer {
   /**
    * The same without the wait, for what nobody reads but from the log: every API knows it as soon as
    * this resolves, for whoever decides or answers from the log reads it to its end.
+   *
+   * Decides first on what this process knows of the repository, which may be behind: only for what
+   * must not be refused, and where nothing to add stays nothing to add. The append tells the rest.
    */
   record(gun: Gun, decide: Decide): Promise<RecordedEvent | undefined>;
+}
+
+interface Change {
+  readonly gun: Gun;
+  readonly decide: Decide;
+  readonly signal: AbortSignal;
 }
 
 /** What came of a decision. `position` is that of the last event of its stream. */
@@ -68,23 +77,21 @@ export function createWriter(
 ): Writer {
   const inTurn = createTurns();
 
+  /** `raced`: others wrote, or at least tried to, since this was asked for. */
   const append = async (
-    gun: Gun,
-    decide: Decide,
-    waited: boolean,
-    signal: AbortSignal,
+    { gun, decide, signal }: Change,
+    first: Repository,
+    raced: boolean,
   ): Promise<Written> => {
-    for (let raced = waited; ; raced = true) {
-      const repository = await repositories.load(gun);
-      const addition = await decide(repository, raced);
-      if (addition === undefined) return { position: repository.position };
-      try {
-        const recorded = await appendSurely(repository, addition, signal);
-        return { recorded, position: recorded.position };
-      } catch (error) {
-        if (!(error instanceof WrongExpectedVersion)) throw error;
-      }
+    const addition = await decide(first, raced);
+    if (addition === undefined) return { position: first.position };
+    try {
+      const recorded = await appendSurely(first, addition, signal);
+      return { recorded, position: recorded.position };
+    } catch (error) {
+      if (!(error instanceof WrongExpectedVersion)) throw error;
     }
+    return append({ gun, decide, signal }, await repositories.load(gun), true);
   };
 
   /**
@@ -121,19 +128,22 @@ export function createWriter(
     }
   };
 
-  const appendInTurn = (gun: Gun, decide: Decide, signal: AbortSignal) =>
-    inTurn(gun, signal, (waited) => append(gun, decide, waited, signal));
-
   return {
     record: (gun, decide) =>
       withDeadline(timeoutMs, async (signal) => {
-        const { recorded } = await appendInTurn(gun, decide, signal);
+        const change = { gun, decide, signal };
+        const { recorded } = await inTurn(gun, signal, (waited) =>
+          append(change, repositories.known(gun), waited),
+        );
         return recorded;
       }),
 
     write: (gun, decide) =>
       withDeadline(timeoutMs, async (signal) => {
-        const { recorded, position } = await appendInTurn(gun, decide, signal);
+        const change = { gun, decide, signal };
+        const { recorded, position } = await inTurn(gun, signal, async (waited) =>
+          append(change, await repositories.load(gun), waited),
+        );
         await inSpan('wait until projected', {}, () => projected(position, signal));
         return recorded;
       }),
