@@ -1,4 +1,4 @@
-import { firstBrokenLink } from '@scrivener/events';
+import { firstBrokenLink, type RecordedEvent } from '@scrivener/events';
 import { postgresEventStore } from '@scrivener/events/postgres';
 import { testDatabase } from '@scrivener/events/postgres/testing';
 import { describe, expect, test } from 'vitest';
@@ -27,15 +27,20 @@ async function generated(threads: number) {
   }
 }
 
+const lives = (log: readonly RecordedEvent[]) =>
+  log.map(({ position, version, event: { gun, at, type, cause } }) => {
+    return { position, version, gun, at, type, cause };
+  });
+
 describe('generateLog', () => {
-  test('makes a log that a server could have written, the same for any number of threads', async () => {
+  test('makes a log that a server could have written, the same lives for any number of threads', async () => {
     const [one, two] = await Promise.all([generated(1), generated(2)]);
 
     expect(one.log.map(({ position }) => position)).toEqual(
       Array.from({ length: plan.events }, (_, n) => n + 1),
     );
     expect(one).toMatchObject({ missing: 0, head: plan.events });
-    expect(two.log).toEqual(one.log);
+    expect(lives(two.log)).toEqual(lives(one.log)); // ECDSA signs the same in another way each time
     const streams = Map.groupBy(one.log, ({ event }) => event.gun);
     expect(streams.size).toBe(plan.collections);
     for (const stream of streams.values()) expect(firstBrokenLink(stream)).toBeUndefined();

@@ -40,7 +40,7 @@ const DAY = 86_400_000;
 
 export interface LifeOptions {
   readonly gun: Gun;
-  /** The same seed gives the same life, byte for byte. */
+  /** The same seed gives the same life, but for signatures of ECDSA, which are new each time. */
   readonly seed: number;
   /** When each of its events happens, in milliseconds, ascending. */
   readonly times: readonly number[];

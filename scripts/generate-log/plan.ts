@@ -3,7 +3,7 @@ import { createRandom } from '../../e2e/torture/random.ts';
 
 const DAY = 86_400_000;
 
-/** What log is asked for. The same plan gives the same log, byte for byte, whatever makes it. */
+/** What log is asked for. The same plan gives the same lives, however many threads live them. */
 export interface LogPlan {
   readonly events: number;
   readonly collections: number;
