@@ -4,8 +4,8 @@ import type { ReadModel } from './read-model.ts';
 
 /** Behind the subscription, whose hints may get lost: how often to look all the same, in milliseconds. */
 const POLL = 500;
-/** The first pause after a failure and the longest, in milliseconds. */
-const BACKOFF = { first: 50, longest: 1_000 };
+/** The first pause after a failure and the longest, in milliseconds: a database that is back is noticed at once. */
+const BACKOFF = { first: 50, longest: 250 };
 
 export interface ProjectionOptions {
   /** Ends the loop: after the batch in hand. */
