@@ -5,7 +5,7 @@ import type { Stopped } from './client.ts';
 import { createRandom } from './random.ts';
 import type { Stack } from './stack.ts';
 
-export const FAULT_KINDS = ['kill', 'stop', 'skew', 'redis', 'postgres', 'net'] as const;
+export const FAULT_KINDS = ['kill', 'stop', 'skew', 'redis', 'postgres', 'net', 'disk'] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** One thing that goes wrong, decided before anything runs. */
@@ -39,6 +39,7 @@ const NAMES: Readonly<Record<FaultKind, readonly string[]>> = {
     'slow transaction in postgres',
     'append in postgres rolled back',
   ],
+  disk: ['disk of postgres full'],
   net: [
     'connections to APIs cut',
     'connections to postgres cut',
@@ -163,6 +164,8 @@ async function carryOut(stack: Stack, { name, target, ms }: Omit<Fault, 'at'>): 
     dependency.pause();
     await sleep(ms);
     dependency.resume();
+  } else if (name.startsWith('disk')) {
+    await fillDisk(stack, ms);
   } else if (name.startsWith('slow transaction')) {
     await rollBack(stack, 'select pg_current_xact_id()', ms);
   } else if (name.startsWith('append')) {
@@ -193,6 +196,34 @@ async function rollBack({ cluster }: Stack, statement: string, ms: number): Prom
   await client.query(statement);
   await sleep(ms);
   await client.query('rollback');
+  await client.end();
+}
+
+/** What Postgres says when it cannot make a file longer. */
+const DISK_IS_FULL = `
+  create function disk_is_full() returns trigger language plpgsql as $$
+    begin
+      raise exception 'could not extend file "base/5/16384": No space left on device'
+        using errcode = '53100', hint = 'Check free disk space.';
+    end
+  $$`;
+const GROWING = ['events', 'files', 'metafiles', 'changefeed'];
+
+/**
+ * Refuses all that would make tables grow, as a full disk does, wherever this runs and whoever runs it:
+ * the programs get the same error at the same statements. That Postgres itself survives a full disk is
+ * Postgres' business.
+ */
+async function fillDisk({ cluster }: Stack, ms: number): Promise<void> {
+  const client = new Client({ connectionString: cluster.databaseUrl });
+  client.on('error', () => {}); // of the connection; the query rejects as well
+  await client.connect();
+  const triggers = GROWING.map(
+    (table) => `create trigger full_disk before insert on ${table} execute function disk_is_full()`,
+  );
+  await client.query(['begin', DISK_IS_FULL, ...triggers, 'commit'].join(';'));
+  await sleep(ms);
+  await client.query('drop function disk_is_full() cascade');
   await client.end();
 }
 
