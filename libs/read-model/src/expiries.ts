@@ -94,7 +94,7 @@ export interface Expiries {
 }
 
 /** The row of an expiry. */
-interface ExpiryRow extends Omit<Expiry, 'publishedAt' | 'expiresAt'> {
+export interface ExpiryRow extends Omit<Expiry, 'publishedAt' | 'expiresAt'> {
   readonly publishedAt: string;
   readonly expiresAt: string;
 }

@@ -1,3 +1,4 @@
+export { changeRows } from './changefeed.ts';
 export { ReadModelError, type ReadModelErrorCode } from './errors.ts';
 export type {
   Alarm,
@@ -20,3 +21,5 @@ export type {
   ReadModel,
 } from './read-model.ts';
 export { runProjection, type ProjectionOptions } from './run-projection.ts';
+export { expiryChanges, type ExpiryRow } from './expiries.ts';
+export { metafileChanges, type MetafileRow } from './metafiles.ts';
