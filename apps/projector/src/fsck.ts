@@ -21,10 +21,15 @@ could not find out.
   -config FILE      settings of the projector; NOTARY_SERVER_* variables override it
   -help             this text`;
 
+const recorded = z.object({
+  position: z.int().min(1),
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
 runCommand(USAGE, async ({ config: file, arguments: words }) => {
   const { json, expected, stateFile, threads, quiet } = await parseWords(words);
-  const { databaseUrl } = readProjectorConfig(file, process.env);
   try {
+    const { databaseUrl } = readProjectorConfig(file, process.env);
     const report = await fsck({
       url: databaseUrl,
       threads,
@@ -39,11 +44,6 @@ runCommand(USAGE, async ({ config: file, arguments: words }) => {
     process.stderr.write(`fsck: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 2;
   }
-});
-
-const recorded = z.object({
-  position: z.int().min(1),
-  digest: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
 async function parseWords(words: readonly string[]) {

@@ -12,7 +12,7 @@ export interface RecordedHead {
   readonly digest: string;
 }
 
-export const NO_HEAD: RecordedHead = { position: 0, digest: '0'.repeat(64) };
+const NO_HEAD: RecordedHead = { position: 0, digest: '0'.repeat(64) };
 
 /** Positions that are looked at with one query. */
 const STRIDE = 5_000;
@@ -74,7 +74,7 @@ export interface OrderOptions {
   readonly onProgress: (position: number, last: number) => void;
 }
 
-export function digestOf(before: string, position: number, hash: string): string {
+function digestOf(before: string, position: number, hash: string): string {
   return createHash('sha256').update(`${before} ${position} ${hash}`).digest('hex');
 }
 

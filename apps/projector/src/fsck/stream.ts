@@ -40,7 +40,7 @@ export interface StoredRow {
 }
 
 /** What else tells of an event: its rows in the read model say when it happened. */
-export type Witness = (position: number) => string | undefined;
+type Witness = (position: number) => string | undefined;
 
 export interface StreamCheck {
   /** The next events of the stream, by version, with the files that they name. */
