@@ -27,7 +27,7 @@ const ALGORITHM = 'PBES2-HS256+A128KW';
 const ENCRYPTION = 'A256GCM';
 
 /** A private key as it lies in the database. */
-interface Sealed {
+export interface SealedKey {
   /** Which passphrase opens it. */
   readonly alias: string;
   /** JWE in compact form; the payload is the private key's raw bytes (SIGNER §2.2). */
@@ -37,9 +37,9 @@ interface Sealed {
 /** Encrypts private keys at rest, under passphrases that are found by their alias. */
 export interface Sealer {
   /** Under the default alias. */
-  seal(privateKey: Uint8Array): Promise<Sealed>;
+  seal(privateKey: Uint8Array): Promise<SealedKey>;
   /** Throws `SealError`. */
-  unseal(sealed: Sealed): Promise<Uint8Array>;
+  unseal(sealed: SealedKey): Promise<Uint8Array>;
 }
 
 /**

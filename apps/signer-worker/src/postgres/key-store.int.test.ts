@@ -177,6 +177,24 @@ describe('trouble is never an unknown key', () => {
     expect(outcome).toMatchObject({ error: { code: 'SEAL_BROKEN' } });
   });
 
+  test('one broken row does not harm keys that are looked for at the same time', async () => {
+    const keys = Array.from({ length: 12 }, () => generateServerKey('ecdsa'));
+    await withStores(1, ([store]) =>
+      Promise.all(keys.map((key) => store.addPending({ ...asked(), algorithm: 'ecdsa' }, key))),
+    );
+    await database.query(
+      `update private_keys set private = 'x', algorithm = 'rsa' where key_id = '${keys[3]?.keyid}'`,
+    );
+
+    const found = await withStores(1, ([store]) =>
+      Promise.allSettled(keys.map(({ keyid }) => store.findById(keyid))),
+    );
+
+    expect(found.map((each) => each.status === 'fulfilled' && each.value?.key.keyid)).toEqual(
+      keys.map(({ keyid }, at) => at !== 3 && keyid),
+    );
+  });
+
   test('a database that is not there throws, and soon', async () => {
     const sealer = createSealer({ NOTARY_SIGNER_TS: 'x' }, 'ts');
     const nowhere = new PostgresKeyStore({

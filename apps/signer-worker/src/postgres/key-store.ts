@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import { MikroORM } from '@mikro-orm/postgresql';
 import {
-  MikroORM,
-  UniqueConstraintViolationException,
-  type EntityManager,
-} from '@mikro-orm/postgresql';
-import type { CreateKeyRequest, HeldKey, KeyStore } from '@scrivener/signing';
+  gatherQuestions,
+  type CreateKeyRequest,
+  type HeldKey,
+  type KeyStore,
+} from '@scrivener/signing';
 import {
   importServerKey,
   type Gun,
@@ -15,7 +16,7 @@ import {
 } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
-import { SealError, type Sealer } from '../seal.ts';
+import { SealError, type SealedKey, type Sealer } from '../seal.ts';
 import { PendingKey, PrivateKey } from './entities.ts';
 
 export interface PostgresKeyStoreOptions {
@@ -38,6 +39,11 @@ interface Held extends HeldKey {
 /** A database that hangs must not hang the workers; in milliseconds. */
 const CONNECT_TIMEOUT = 2_000;
 const STATEMENT_TIMEOUT = 2_000;
+/** How long an unused connection is kept; in milliseconds. */
+const IDLE = 60_000;
+
+/** Some 3 KB each. */
+const CACHED_KEYS = 20_000;
 
 /**
  * A key that another worker removed goes on signing here for at most that long. Also how long a
@@ -45,20 +51,95 @@ const STATEMENT_TIMEOUT = 2_000;
  */
 const BELIEVED_FOR = 30_000;
 
-const keyAlgorithm = z.enum(['ed25519', 'ecdsa']);
-const heldRole = z.enum(['snapshot', 'timestamp']);
-const heldGun = z.custom<Gun>((value) => typeof value === 'string' && value !== '');
+/**
+ * Jobs come in batches, and what all of them want of the database is asked in one go: alone at once,
+ * together while another go is under way. One that hangs keeps the others waiting for 250 ms.
+ */
+const GOES = { underWay: 2, most: 256, patience: 250 } as const;
+
+/** A row, sealed. */
+const sealedRow = z.object({
+  gun: z.custom<Gun>((value) => typeof value === 'string' && value !== ''),
+  role: z.enum(['snapshot', 'timestamp']),
+  algorithm: z.enum(['ed25519', 'ecdsa']),
+  passphrase_alias: z.string(),
+  private: z.string(),
+  used: z.boolean(),
+});
+/** Of each is known which key it is; what else is wrong with one does not harm the others. */
+const keyIds = z.array(z.looseObject({ key_id: z.string() }));
+type Row = z.output<typeof keyIds>[number];
+const pendingRows = z.array(
+  z.object({ nth: z.int(), algorithm: z.string(), public: z.instanceof(Uint8Array) }),
+);
+
+const FIND = `
+  select key.key_id, key.gun, key.role, key.algorithm, key.passphrase_alias, key.private,
+    pending.key_id is null as used
+  from private_keys key left join pending_keys pending using (key_id)
+  where key.key_id = any ($1::text[])`;
+
+const THERE = 'select key_id from private_keys where key_id = any ($1::text[])';
+
+const FIND_PENDING = `
+  select asked.nth::int, key.algorithm, key.public
+  from unnest($1::bytea[], $2::text[], $3::text[])
+    with ordinality as asked (gun_sha256, role, algorithm, nth)
+  join pending_keys pending using (gun_sha256, role, algorithm)
+  join private_keys key on key.key_id = pending.key_id`;
+
+/** All take the entries of the index in one order, or two workers could wait for each other. */
+const ADD_PENDING = `
+  with asked as (
+    select * from unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[])
+      as asked (key_id, gun, gun_sha256, role, algorithm, passphrase_alias, public, private)
+  ), pending as (
+    insert into pending_keys (gun_sha256, role, algorithm, key_id)
+    select gun_sha256, role, algorithm, key_id from asked order by gun_sha256, role, algorithm
+    on conflict do nothing
+    returning key_id
+  )
+  insert into private_keys (key_id, gun, role, algorithm, passphrase_alias, public, private)
+  select key_id, gun, role, algorithm, passphrase_alias, public, private
+  from asked join pending using (key_id)
+  returning key_id`;
+
+const MARK_USED = 'delete from pending_keys where key_id = any ($1::text[])';
+
+const REMOVE = `
+  with pending as (delete from pending_keys where key_id = $1)
+  delete from private_keys where key_id = $1`;
+
+/** Throws where a table is not there (yet), or may not be read. */
+const CHECK = `
+  select key_id from private_keys where key_id = ''
+  union all select key_id from pending_keys where key_id = ''`;
+
+/** What `addPending` puts down, the secret sealed. */
+interface NewKey {
+  readonly request: CreateKeyRequest;
+  readonly key: ServerPrivateKey;
+  readonly sealed: SealedKey;
+}
 
 /** Keys in the signer's own database, sealed. */
 export class PostgresKeyStore implements KeyStore {
   readonly #orm: MikroORM;
   readonly #sealer: Sealer;
   readonly #cache: LRUCache<KeyId, Held>;
+  readonly #row = gatherQuestions((keyids: readonly KeyId[]) => this.#rows(keyids), GOES);
+  readonly #isThere = gatherQuestions((keyids: readonly KeyId[]) => this.#areThere(keyids), GOES);
+  readonly #pending = gatherQuestions(
+    (requests: readonly CreateKeyRequest[]) => this.#findAllPending(requests),
+    GOES,
+  );
+  readonly #add = gatherQuestions((keys: readonly NewKey[]) => this.#addAll(keys), GOES);
+  readonly #use = gatherQuestions((keyids: readonly KeyId[]) => this.#useAll(keyids), GOES);
 
   constructor({
     databaseUrl,
     sealer,
-    cachedKeys = 10_000,
+    cachedKeys = CACHED_KEYS,
     believedFor = BELIEVED_FOR,
     connections = 10,
   }: PostgresKeyStoreOptions) {
@@ -66,7 +147,7 @@ export class PostgresKeyStore implements KeyStore {
     this.#orm = new MikroORM({
       clientUrl: databaseUrl,
       entities: [PrivateKey, PendingKey],
-      pool: { max: connections },
+      pool: { max: connections, idleTimeoutMillis: IDLE },
       driverOptions: {
         // MikroORM takes from it all but what it says about TLS
         connectionString: databaseUrl,
@@ -80,63 +161,32 @@ export class PostgresKeyStore implements KeyStore {
       max: cachedKeys,
       ttl: believedFor,
       noDeleteOnFetchRejection: true,
-      fetchMethod: async (keyid, old) =>
-        old === undefined ? this.#load(keyid) : this.#stillThere(old),
+      fetchMethod: async (keyid, old) => {
+        if (old === undefined) return this.#load(keyid);
+        // Costs a look at an index, where unsealing anew would cost a millisecond of computing.
+        return (await this.#isThere(keyid)) ? old : undefined;
+      },
     });
   }
 
   /** Throws where the database cannot be used (yet): not there, no tables, no rights. */
   async check(): Promise<void> {
-    await this.#query((em) => em.findOne(PendingKey, { keyId: '' }));
+    await this.#query(CHECK);
   }
 
-  async findPending({ gun, role, algorithm }: CreateKeyRequest): Promise<PublicKey | undefined> {
-    const row = await this.#query(async (em) => {
-      const pending = await em.findOne(PendingKey, {
-        gunSha256: digest(gun),
-        role,
-        algorithm,
-      });
-      return pending && em.findOneOrFail(PrivateKey, { keyId: pending.keyId });
-    });
-    if (row === null) return undefined;
-    return { keytype: row.algorithm, public: Buffer.from(row.public).toString('base64') };
+  async findPending(request: CreateKeyRequest): Promise<PublicKey | undefined> {
+    return this.#pending(request);
   }
 
-  async addPending(
-    { gun, role, algorithm }: CreateKeyRequest,
-    key: ServerPrivateKey,
-  ): Promise<boolean> {
-    const { alias, jwe } = await this.#sealer.seal(key.exportPrivate());
-    const bytes = Buffer.from(key.publicKey.public, 'base64');
-    const add = async (em: EntityManager) => {
-      await em.insert(PrivateKey, {
-        keyId: key.keyid,
-        gun,
-        role,
-        algorithm,
-        passphraseAlias: alias,
-        public: bytes,
-        private: jwe,
-      });
-      await em.insert(PendingKey, {
-        gunSha256: digest(gun),
-        role,
-        algorithm,
-        keyId: key.keyid,
-      });
-    };
-    const added = await this.#query((em) =>
-      em.transactional(add).then(
-        () => true,
-        (error: unknown) => {
-          if (error instanceof UniqueConstraintViolationException) return false;
-          throw error;
-        },
-      ),
-    );
+  async addPending(request: CreateKeyRequest, key: ServerPrivateKey): Promise<boolean> {
+    const secret = key.exportPrivate();
+    const sealed = await this.#sealer.seal(secret).finally(() => secret.fill(0));
+    const added = await this.#add({ request, key, sealed });
     // The first publish of a repository follows soon, and spares itself the unsealing.
-    if (added) this.#cache.set(key.keyid, { gun, role, key, used: false });
+    if (added) {
+      const { gun, role } = request;
+      this.#cache.set(key.keyid, { gun, role, key, used: false });
+    }
     return added;
   }
 
@@ -151,28 +201,17 @@ export class PostgresKeyStore implements KeyStore {
 
   async markUsed(keyids: readonly KeyId[]): Promise<void> {
     const news = keyids.filter((keyid) => this.#cache.peek(keyid)?.used !== true);
-    if (news.length === 0) return;
-    await this.#query((em) => em.nativeDelete(PendingKey, { keyId: { $in: news } }));
-    for (const keyid of news) {
-      const held = this.#cache.peek(keyid);
-      if (held !== undefined) held.used = true;
-    }
+    await Promise.all(news.map((keyid) => this.#use(keyid)));
   }
 
   async remove(keyid: KeyId): Promise<void> {
-    await this.#query((em) =>
-      em.transactional(async (em) => {
-        await em.nativeDelete(PendingKey, { keyId: keyid });
-        await em.nativeDelete(PrivateKey, { keyId: keyid });
-      }),
-    );
+    await this.#query(REMOVE, [keyid]);
     this.#cache.delete(keyid);
   }
 
   /** How the pool of connections is doing. */
   async poolCounts(): Promise<{ connections: number; idle: number; waiting: number }> {
-    const pool = await this.#orm.em.getDriver().getConnection().getNativeClient();
-    const { totalCount: connections, idleCount: idle, waitingCount: waiting } = pool;
+    const { totalCount: connections, idleCount: idle, waitingCount: waiting } = await this.#pool();
     return { connections, idle, waiting };
   }
 
@@ -181,30 +220,86 @@ export class PostgresKeyStore implements KeyStore {
   }
 
   async #load(keyid: KeyId): Promise<Held | undefined> {
-    const row = await this.#query((em) => em.findOne(PrivateKey, { keyId: keyid }));
-    if (row === null) return undefined;
-    const privateKey = await this.#sealer.unseal({ alias: row.passphraseAlias, jwe: row.private });
-    const key = importServerKey(keyAlgorithm.parse(row.algorithm), privateKey);
+    const row = await this.#row(keyid);
+    if (row === undefined) return undefined;
+    const { gun, role, algorithm, used, ...sealed } = sealedRow.parse(row);
+    const { passphrase_alias: alias, private: jwe } = sealed;
+    const secret = await this.#sealer.unseal({ alias, jwe });
+    const key = importServerKey(algorithm, secret);
+    secret.fill(0);
     if (key.keyid !== keyid) {
       throw new SealError('SEAL_BROKEN', `what is sealed as key ${keyid} is another key`);
     }
-    return { gun: heldGun.parse(row.gun), role: heldRole.parse(row.role), key, used: false };
+    return { gun, role, key, used };
   }
 
-  /** Costs a look at an index, where unsealing anew would cost a millisecond of computing. */
-  async #stillThere(held: Held): Promise<Held | undefined> {
-    const { keyid } = held.key;
-    const rows = await this.#query((em) => em.count(PrivateKey, { keyId: keyid }));
-    return rows > 0 ? held : undefined;
+  async #rows(keyids: readonly KeyId[]): Promise<(Row | undefined)[]> {
+    const rows = keyIds.parse(await this.#query(FIND, [keyids]));
+    const byId = new Map(rows.map((row) => [row.key_id, row]));
+    return keyids.map((keyid) => byId.get(keyid));
   }
 
-  async #query<Value>(work: (em: EntityManager) => Promise<Value>): Promise<Value> {
+  async #areThere(keyids: readonly KeyId[]): Promise<boolean[]> {
+    return among(await this.#query(THERE, [keyids]), keyids);
+  }
+
+  async #findAllPending(requests: readonly CreateKeyRequest[]): Promise<(PublicKey | undefined)[]> {
+    const found: (PublicKey | undefined)[] = requests.map(() => undefined);
+    const rows = await this.#query(FIND_PENDING, [
+      requests.map(({ gun }) => digest(gun)),
+      requests.map(({ role }) => role),
+      requests.map(({ algorithm }) => algorithm),
+    ]);
+    for (const { nth, algorithm, public: bytes } of pendingRows.parse(rows)) {
+      found[nth - 1] = { keytype: algorithm, public: Buffer.from(bytes).toString('base64') };
+    }
+    return found;
+  }
+
+  /** Each is kept and pending, or neither; of several for one place the first. */
+  async #addAll(keys: readonly NewKey[]): Promise<boolean[]> {
+    const ids = keys.map(({ key }) => key.keyid);
+    const rows = await this.#query(ADD_PENDING, [
+      ids,
+      keys.map(({ request }) => request.gun),
+      keys.map(({ request }) => digest(request.gun)),
+      keys.map(({ request }) => request.role),
+      keys.map(({ request }) => request.algorithm),
+      keys.map(({ sealed }) => sealed.alias),
+      keys.map(({ key }) => Buffer.from(key.publicKey.public, 'base64')),
+      keys.map(({ sealed }) => sealed.jwe),
+    ]);
+    return among(rows, ids);
+  }
+
+  async #useAll(keyids: readonly KeyId[]): Promise<true[]> {
+    await this.#query(MARK_USED, [keyids]);
+    return keyids.map((keyid) => {
+      const held = this.#cache.peek(keyid);
+      if (held !== undefined) held.used = true;
+      return true;
+    });
+  }
+
+  async #query(text: string, values: readonly unknown[] = []): Promise<unknown[]> {
     try {
-      return await work(this.#orm.em.fork());
+      const pool = await this.#pool();
+      const { rows } = await pool.query<Record<string, unknown>>({ text, values: [...values] });
+      return rows;
     } catch (error) {
       throw withoutValues(error);
     }
   }
+
+  #pool() {
+    return this.#orm.em.getDriver().getConnection().getNativeClient();
+  }
+}
+
+/** Which of these ids the rows name. */
+function among(rows: unknown, keyids: readonly KeyId[]): boolean[] {
+  const named = new Set(keyIds.parse(rows).map((row) => row.key_id));
+  return keyids.map((keyid) => named.has(keyid));
 }
 
 /** Postgres' own first line: what follows it shows the values of a row, sealed keys among them. */
