@@ -79,10 +79,18 @@ function seriesOf(bench: string, work: string, side: Side, runs: readonly Run[])
   };
   const [p50, p99] = [times((run) => run.p50), times((run) => run.p99)];
   const problem = runs.find((run) => run.problem !== undefined)?.problem;
-  const share = (name: string): Share => ({
-    cpu: spreadOf(runs.map(({ cpu }) => cpu.get(name) ?? 0)),
-    memory: spreadOf(runs.map(({ memory }) => memory.get(name) ?? 0)),
-  });
+  const share = (name: string): Share => {
+    const memoryByRun = runs.map(({ memory }) => memory.get(name) ?? 0);
+    return {
+      cpu: spreadOf(runs.map(({ cpu }) => cpu.get(name) ?? 0)),
+      memory: spreadOf(memoryByRun),
+      memoryByRun,
+    };
+  };
+  const programs = new Set([
+    ...side.watched.map(({ name }) => name),
+    ...runs.flatMap(({ cpu }) => [...cpu.keys()]),
+  ]);
   return {
     bench,
     work,
@@ -92,7 +100,7 @@ function seriesOf(bench: string, work: string, side: Side, runs: readonly Run[])
     ...(p99 && { p99 }),
     failed: runs.reduce((sum, { failed }) => sum + failed, 0),
     ...(problem !== undefined && { problem }),
-    programs: Object.fromEntries(side.watched.map(({ name }) => [name, share(name)])),
+    programs: Object.fromEntries([...programs].map((name) => [name, share(name)])),
     isLimit: side.isLimit ?? false,
   };
 }

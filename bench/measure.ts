@@ -1,46 +1,104 @@
+import { measureBig } from './big.ts';
 import { contest, type Work } from './contest.ts';
+import { prepareSizes, prepareVersions, type Filled } from './flat.ts';
 import { openCommitLimit } from './limits/commits.ts';
 import { openJobLimit } from './limits/jobs.ts';
 import { startLoadClient } from './load/load-client.ts';
 import { describeMachine } from './machine.ts';
+import { prepareMixed } from './mixed.ts';
 import { startOldStack } from './old-stack.ts';
 import type { Options } from './options.ts';
 import { prepareFirstPublishes, preparePublishes } from './publish.ts';
 import { prepareReads, type ReadSubject } from './reads.ts';
-import type { Report } from './series.ts';
-import { startBenchStack, type BenchStack } from './stack.ts';
+import { prepareReplay } from './replay.ts';
+import type { Figure, Report, Series } from './series.ts';
+import {
+  startBenchPostgres,
+  startBenchStack,
+  type BenchPostgres,
+  type BenchStack,
+} from './stack.ts';
+import { measureStart } from './start.ts';
 import type { Contender, Subject } from './subject.ts';
+import { findWrk } from './wrk.ts';
+
+type Say = (line: string) => void;
 
 /** Connections that commit at a time; jobs that are under way at a time. */
 const COMMITTERS = [1, 8, 32];
 const ASKERS = [1, 16, 64];
+/** Collections in the smaller database of `flat`. */
+const FEW = 1_000;
 
-/** All that was asked for, in turns, on one stack. */
-export async function measure(options: Options, say: (line: string) => void): Promise<Report> {
-  const { benches, runs, seconds, clients, files, collections } = options;
+/** What several parts of the benchmark use, each started when the first of them wants it. */
+interface Ground {
+  readonly options: Options;
+  readonly closers: AsyncDisposableStack;
+  readonly say: Say;
+  readonly postgres: () => Promise<BenchPostgres>;
+}
+
+/** What a part found out. */
+interface Findings {
+  readonly series?: readonly Series[];
+  readonly figures?: readonly Figure[];
+}
+
+/** All that was asked for. What is in the same table took turns. */
+export async function measure(options: Options, say: Say): Promise<Report> {
+  const parts: Findings[] = [];
+  const { benches } = options;
+  const isOneOf = (...names: readonly string[]) => benches.some((bench) => names.includes(bench));
+  // One after the other and each on ground of its own: what stands idle costs, too.
+  if (isOneOf('reads', 'publish', 'init', 'mixed', 'big')) {
+    parts.push(await onGround(options, say, measureStack));
+  }
+  if (isOneOf('replay')) parts.push(await onGround(options, say, measureReplay));
+  if (isOneOf('flat')) parts.push(await onGround(options, say, measureFlat));
+  if (isOneOf('start')) {
+    say('npm start');
+    parts.push({ figures: await measureStart(options.runs) });
+  }
+  return {
+    format: 1,
+    at: new Date().toISOString(),
+    machine: describeMachine(),
+    runs: options.runs,
+    seconds: options.seconds,
+    series: parts.flatMap(({ series = [] }) => series),
+    figures: parts.flatMap(({ figures = [] }) => figures),
+  };
+}
+
+async function onGround(
+  options: Options,
+  say: Say,
+  work: (ground: Ground) => Promise<Findings>,
+): Promise<Findings> {
   await using closers = new AsyncDisposableStack();
-  const stack = options.url === undefined ? await startBenchStack() : undefined;
-  if (stack !== undefined) closers.defer(() => stack.stop());
+  const startPostgres = async () => {
+    const started = await startBenchPostgres();
+    closers.defer(() => started.stop());
+    return started;
+  };
+  let postgres: Promise<BenchPostgres> | undefined;
+  // awaited here, or all would be closed at once
+  return await work({ options, closers, say, postgres: () => (postgres ??= startPostgres()) });
+}
+
+async function measureStack(ground: Ground): Promise<Findings> {
+  const { options, closers, say } = ground;
+  const { benches, runs, seconds, clients, files, collections, entries } = options;
+  const stack = options.url === undefined ? await startStack(ground, 'scrivener') : undefined;
   const first = await contend(subjectOf(options, stack), closers);
   const contenders: [Contender, ...Contender[]] = [first];
-  if (options.old && stack !== undefined) {
-    const old = await startOldStack(stack.postgresUrl, stack.postgres);
-    closers.defer(() => old.stop());
-    contenders.push(await contend(old.subject, closers));
-  }
+  if (options.old && stack !== undefined) contenders.push(await startOld(ground));
 
   const load = { contenders, clients, files, seconds };
   const works: Work[] = [];
   if (benches.includes('reads')) {
     say(`publishing ${collections} collections to read`);
-    const publishReads = async ({ subject, client }: Contender) => ({
-      subject,
-      guns: await client.create('reads', collections, 10),
-    });
-    const [one, ...others] = contenders;
-    const subjects: [ReadSubject, ...ReadSubject[]] = [await publishReads(one)];
-    for (const other of others) subjects.push(await publishReads(other));
-    const reads = await prepareReads(subjects, seconds);
+    const reads = await prepareReads(await readSubjects(contenders, collections), seconds);
     closers.defer(() => reads.close());
     works.push(...reads.works);
   }
@@ -49,21 +107,73 @@ export async function measure(options: Options, say: (line: string) => void): Pr
     works.push(...(await preparePublishes(load)));
   }
   if (benches.includes('init')) works.push(...prepareFirstPublishes(load));
+  if (benches.includes('mixed')) {
+    works.push(...(await prepareMixed(contenders, collections, seconds)));
+  }
   if (stack !== undefined && works.some(({ bench }) => bench !== 'reads')) {
-    const limits = await prepareStoreLimits(stack, seconds);
-    closers.defer(() => limits.close());
-    works.push(...limits.works);
+    works.push(...(await storeLimits(ground, stack)));
   }
   const series = await contest(works, runs, say);
-  return {
-    format: 1,
-    at: new Date().toISOString(),
-    machine: describeMachine(),
-    runs,
-    seconds,
-    series,
-    figures: [],
-  };
+  if (!benches.includes('big')) return { series };
+  say(`publishing targets files with ${entries} entries`);
+  return { series, figures: await measureBig(first, { entries, runs, seconds }) };
+}
+
+async function readSubjects(
+  [first, ...others]: readonly [Contender, ...Contender[]],
+  collections: number,
+): Promise<[ReadSubject, ...ReadSubject[]]> {
+  const published = async ({ subject, client }: Contender) => ({
+    subject,
+    guns: await client.create('reads', collections, 10),
+  });
+  const subjects: [ReadSubject, ...ReadSubject[]] = [await published(first)];
+  for (const other of others) subjects.push(await published(other));
+  return subjects;
+}
+
+async function measureReplay({ options, say, postgres }: Ground): Promise<Findings> {
+  say(`writing a log of ${options.replayed} collections`);
+  const works = await prepareReplay(await postgres(), options.replayed);
+  return { series: await contest(works, options.runs, say) };
+}
+
+async function measureFlat(ground: Ground): Promise<Findings> {
+  const { options, closers, say } = ground;
+  const { guns, versions, runs, seconds } = options;
+  const wrk = await findWrk();
+  closers.defer(() => wrk.close());
+  const stacks: Filled[] = [];
+  const figures: Figure[] = [];
+  for (const filled of [Math.min(FEW, guns), guns]) {
+    say(`filling a database with ${filled} collections`);
+    const began = performance.now();
+    const name = `${filled.toLocaleString('en')} collections`;
+    const stack = await startStack(ground, name, filled);
+    const value = (performance.now() - began) / 1_000;
+    figures.push({ bench: 'flat', name: `${name}: filled, projected, started`, value, unit: 's' });
+    stacks.push({ ...(await contend(stack.subject, closers)), guns: filled });
+  }
+  const works = await prepareSizes(stacks, wrk, seconds);
+  const [small] = stacks;
+  if (small !== undefined) {
+    say(`publishing ${versions} versions of some collections`);
+    works.push(...(await prepareVersions(small, wrk, { versions, seconds })));
+  }
+  return { series: await contest(works, runs, say), figures };
+}
+
+async function startStack(ground: Ground, name: string, filled = 0): Promise<BenchStack> {
+  const postgres = await ground.postgres();
+  const stack = await startBenchStack({ name, postgres, filled });
+  ground.closers.defer(() => stack.stop());
+  return stack;
+}
+
+async function startOld({ postgres, closers }: Ground): Promise<Contender> {
+  const old = await startOldStack(await postgres());
+  closers.defer(() => old.stop());
+  return contend(old.subject, closers);
 }
 
 async function contend(subject: Subject, closers: AsyncDisposableStack): Promise<Contender> {
@@ -75,46 +185,36 @@ async function contend(subject: Subject, closers: AsyncDisposableStack): Promise
 function subjectOf({ url, caFile, watched }: Options, stack: BenchStack | undefined): Subject {
   if (url !== undefined) return { name: 'the server', url, caFile, watched };
   if (stack === undefined) throw new RangeError('neither a server nor a stack');
-  return {
-    name: 'scrivener',
-    url: stack.url,
-    caFile: stack.cluster.caFile,
-    watched: stack.watched,
-  };
+  return stack.subject;
 }
 
 /** What the Postgres and the Redis in use can do at most. */
-async function prepareStoreLimits(stack: BenchStack, seconds: number) {
-  const commits = await openCommitLimit(stack.postgresUrl);
-  const jobs = await openJobLimit(stack.redisPort);
-  const { postgres, redis } = stack;
-  const ms = seconds * 1_000;
-  const works: Work[] = [
-    ...COMMITTERS.map((count) => ({
-      bench: 'limits',
-      name: `one-row commits, ${count} at a time`,
-      sides: [
-        { name: 'Postgres', isLimit: true, watched: [postgres], run: () => commits.run(count, ms) },
-      ],
-    })),
-    ...ASKERS.map((count) => ({
-      bench: 'limits',
-      name: `job round trips, ${count} at a time`,
-      sides: [
-        {
-          name: 'BullMQ',
-          isLimit: true,
-          watched: [redis, { name: 'worker', pid: jobs.workerPid }],
-          run: () => jobs.run(count, ms),
-        },
-      ],
-    })),
+async function storeLimits(ground: Ground, { redis }: BenchStack): Promise<Work[]> {
+  const postgres = await ground.postgres();
+  const commits = await openCommitLimit(postgres.url);
+  ground.closers.defer(() => commits.close());
+  const jobs = await openJobLimit(redis.port);
+  ground.closers.defer(() => jobs.close());
+  const ms = ground.options.seconds * 1_000;
+  const worker = { name: 'worker', pid: jobs.workerPid };
+  return [
+    ...COMMITTERS.map((count) =>
+      limit(`one-row commits, ${count} at a time`, {
+        name: 'Postgres',
+        watched: [postgres],
+        run: () => commits.run(count, ms),
+      }),
+    ),
+    ...ASKERS.map((count) =>
+      limit(`job round trips, ${count} at a time`, {
+        name: 'BullMQ',
+        watched: [redis, worker],
+        run: () => jobs.run(count, ms),
+      }),
+    ),
   ];
-  return {
-    works,
-    close: async () => {
-      await jobs.close();
-      await commits.close();
-    },
-  };
+}
+
+function limit(name: string, side: Omit<Work['sides'][number], 'isLimit'>): Work {
+  return { bench: 'limits', name, sides: [{ ...side, isLimit: true }] };
 }

@@ -7,8 +7,8 @@ import { ensureDatabase } from '../scripts/database.ts';
 import { findNotaryClient } from '../scripts/notary-client.ts';
 import { freePort, startServer, stopProcess, type ServerProcess } from '../scripts/processes.ts';
 import { listens } from './listens.ts';
+import type { BenchPostgres } from './stack.ts';
 import type { Subject } from './subject.ts';
-import type { Watched } from './usage.ts';
 
 /** The old server in its production shape: its signer over mutual TLS, both on Postgres. */
 export interface OldStack {
@@ -17,10 +17,10 @@ export interface OldStack {
 }
 
 /** Of Debian's package, which has all programs of Notary 0.7.0. On the Postgres that ours uses. */
-export async function startOldStack(superuserUrl: string, postgres: Watched): Promise<OldStack> {
+export async function startOldStack(postgres: BenchPostgres): Promise<OldStack> {
   const programs = dirname(await findNotaryClient());
   const folder = mkdtempSync(join(tmpdir(), 'old-notary-'));
-  const databaseUrl = await createTables(superuserUrl);
+  const databaseUrl = await createTables(postgres.url);
   const storage = { backend: 'postgres', db_url: databaseUrl };
   const start = async (name: string, settings: (port: number) => object) => {
     const port = await freePort();

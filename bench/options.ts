@@ -2,8 +2,10 @@ import { parseArgs } from 'node:util';
 import { CA_FILE } from '../fixtures/certificates.ts';
 import type { Watched } from './usage.ts';
 
-const BENCHES = ['reads', 'publish', 'init'] as const;
-type Bench = (typeof BENCHES)[number];
+/** What is measured where nothing is named; and the rest, which takes long or fills a database. */
+const BENCHES = ['reads', 'publish', 'init', 'mixed', 'big', 'replay', 'start'] as const;
+const ON_REQUEST = ['flat'] as const;
+type Bench = (typeof BENCHES | typeof ON_REQUEST)[number];
 
 export interface Options {
   readonly benches: readonly Bench[];
@@ -23,13 +25,25 @@ export interface Options {
   readonly collections: number;
   /** Of the targets in a targets file. */
   readonly files: readonly number[];
+  readonly entries: number;
+  readonly replayed: number;
+  readonly guns: number;
+  readonly versions: number;
   readonly json: string | undefined;
   readonly compare: string | undefined;
 }
 
-export const USAGE = `usage: npm run bench -- [${BENCHES.join('|')} …] [options]
-Starts the stack in its production shape and measures it beside the limits of this machine; without
-names, everything. See docs/performance.md.
+export const USAGE = `usage: npm run bench -- [NAME …] [options]
+Starts the stack in its production shape and measures it beside the limits of this machine. Without
+names, all but the last. See docs/performance.md.
+  reads     metadata by name and by checksum, and the four reads of a pull
+  publish   updates of many collections
+  init      first publishes of new collections
+  mixed     98 % pulls and 2 % publishes, 16 at a time
+  big       how long the API's event loop waits while targets files of some megabytes are published
+  replay    the read model from the log
+  start     the second \`npm start\`, until it is healthy
+  flat      the same work at the start, at many versions, and at many collections
   --url URL          measure this server instead: any that speaks Notary's protocol, over https
   --ca FILE          whom to believe there; the CA of development where absent
   --pid NAME=PID     a process behind it on this machine whose CPU and memory to tell; may be repeated
@@ -39,6 +53,10 @@ names, everything. See docs/performance.md.
   --clients N,N      that publish at a time (1,16,64)
   --collections N    that are read (1000)
   --files N,N        targets in a targets file (10,1000)
+  --entries N        targets in the files of big (75000)
+  --replayed N       collections in the log of replay (10000)
+  --guns N           collections that flat fills a database with (1000000)
+  --versions N       of each collection that flat publishes (1000)
   --json FILE        write all figures there
   --compare FILE     show ratios to the figures that an earlier run wrote there
   --help             this text`;
@@ -54,7 +72,7 @@ export function readOptions(words: readonly string[]): Options | undefined {
   if (values.help === true) return undefined;
   const names = positionals.map(benchOf);
   return {
-    benches: names.length === 0 ? BENCHES : BENCHES.filter((bench) => names.includes(bench)),
+    benches: names.length === 0 ? BENCHES : names,
     url: values.url?.replace(/\/+$/, ''),
     caFile: values.ca ?? CA_FILE,
     watched: (values.pid ?? []).map(watchedOf),
@@ -64,6 +82,10 @@ export function readOptions(words: readonly string[]): Options | undefined {
     clients: wholes('clients', values.clients),
     collections: whole('collections', values.collections),
     files: wholes('files', values.files),
+    entries: whole('entries', values.entries),
+    replayed: whole('replayed', values.replayed),
+    guns: whole('guns', values.guns),
+    versions: whole('versions', values.versions),
     json: values.json,
     compare: values.compare,
   };
@@ -84,6 +106,10 @@ function parse(words: readonly string[]) {
         clients: { type: 'string', default: '1,16,64' },
         collections: { type: 'string', default: '1000' },
         files: { type: 'string', default: '10,1000' },
+        entries: { type: 'string', default: '75000' },
+        replayed: { type: 'string', default: '10000' },
+        guns: { type: 'string', default: '1000000' },
+        versions: { type: 'string', default: '1000' },
         json: { type: 'string' },
         compare: { type: 'string' },
         help: { type: 'boolean' },
@@ -95,8 +121,9 @@ function parse(words: readonly string[]) {
 }
 
 function benchOf(word: string): Bench {
-  const bench = BENCHES.find((each) => each === word);
-  if (bench === undefined) throw new UsageError(`there is ${BENCHES.join(', ')}; not ${word}`);
+  const bench = [...BENCHES, ...ON_REQUEST].find((each) => each === word);
+  if (bench === undefined)
+    throw new UsageError(`there is ${[...BENCHES, ...ON_REQUEST].join(', ')}; not ${word}`);
   return bench;
 }
 

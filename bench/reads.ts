@@ -7,7 +7,7 @@ import type { Watched } from './usage.ts';
 import { findWrk, type Wrk } from './wrk.ts';
 
 /** Keep-alive connections, as in docs/performance.md. */
-const CONNECTIONS = 32;
+export const CONNECTIONS = 32;
 /** Requests in the list that wrk goes through. */
 const REQUESTS = 20_000;
 
@@ -94,12 +94,12 @@ const WORKS: readonly { readonly name: string; readonly of: (pull: Pull) => read
     { name: 'the four reads of a pull', of: pullPaths },
   ];
 
-function pullPaths({ reads }: Pull): readonly string[] {
+export function pullPaths({ reads }: Pull): readonly string[] {
   return [reads.timestamp, reads.snapshot, reads.root, reads.targets];
 }
 
 /** Follows the checksums from the timestamp down, as a client does. */
-async function pullsOf(subject: Subject, guns: readonly string[]): Promise<Pull[]> {
+export async function pullsOf(subject: Subject, guns: readonly string[]): Promise<Pull[]> {
   const ca = readFileSync(subject.caFile);
   const fetchAll = async (paths: readonly string[]) => {
     const answers = await collectAnswers(subject.url, ca, paths);
@@ -142,7 +142,7 @@ function metaOf(body: Buffer): Readonly<Record<string, string>> {
 }
 
 /** Zipf: the nth collection is asked for a nth as often as the first. The same list in every run. */
-function asked(pulls: readonly Pull[]): Pull[] {
+export function asked(pulls: readonly Pull[]): Pull[] {
   const cumulated: number[] = [];
   let sum = 0;
   for (const index of pulls.keys()) cumulated.push((sum += 1 / (index + 1)));

@@ -27,6 +27,8 @@ export interface Share {
   readonly cpu: Spread;
   /** At the end of a run, in bytes. */
   readonly memory: Spread;
+  /** The same, run by run: does it grow? */
+  readonly memoryByRun: readonly number[];
 }
 
 /** All runs of one side at one piece of work. */
@@ -60,7 +62,7 @@ export interface Report {
   readonly figures: readonly Figure[];
 }
 
-interface Figure {
+export interface Figure {
   readonly bench: string;
   readonly name: string;
   readonly value: number;

@@ -3,23 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startCluster, type Cluster } from '../e2e/cluster.ts';
 import { startPostgres } from '../scripts/postgres.ts';
+import { fill } from './fill/fill.ts';
+import { replayAll } from './replay.ts';
+import type { Subject } from './subject.ts';
 import type { Watched } from './usage.ts';
 
-/** Our programs as in production: one API, one signer worker, one projector, durable stores, TLS. */
-export interface BenchStack {
-  readonly cluster: Cluster;
-  readonly url: string;
+/** A Postgres of our own that keeps what it has committed. */
+export interface BenchPostgres extends Watched {
   /** The superuser's. */
-  readonly postgresUrl: string;
-  readonly redisPort: number;
-  readonly postgres: Watched;
-  readonly redis: Watched;
-  /** All of it. */
-  readonly watched: readonly Watched[];
+  readonly url: string;
   stop(): Promise<void>;
 }
 
-export async function startBenchStack(): Promise<BenchStack> {
+export async function startBenchPostgres(): Promise<BenchPostgres> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-'));
   chmodSync(folder, 0o755); // as root, Postgres runs as somebody else
   const server = await startPostgres({
@@ -27,35 +23,61 @@ export async function startBenchStack(): Promise<BenchStack> {
     log: join(folder, 'postgres.log'),
     durable: true,
   });
-  try {
-    const cluster = await startCluster({
-      postgresUrl: server.url,
-      durableQueue: true,
-      currentMaxAge: 5,
-    });
-    const postgres = { name: 'postgres', pid: server.pid };
-    const redis = { name: 'redis', pid: cluster.redis.pid };
-    const { processes } = cluster;
-    const ours = (['api', 'signer-worker', 'projector'] as const).flatMap((name) =>
-      processes[name].map(({ pid }) => ({ name, pid })),
-    );
-    return {
-      cluster,
+  return {
+    name: 'postgres',
+    pid: server.pid,
+    url: server.url,
+    stop: async () => {
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Our programs as in production: one API, one signer worker, one projector, durable stores, TLS. */
+export interface BenchStack {
+  readonly cluster: Cluster;
+  readonly subject: Subject;
+  readonly redis: Watched & { readonly port: number };
+  stop(): Promise<void>;
+}
+
+export interface StackOptions {
+  /** Of the subject. */
+  readonly name: string;
+  readonly postgres: BenchPostgres;
+  /** Collections that are there from the start; none where absent. */
+  readonly filled?: number;
+}
+
+export async function startBenchStack({
+  name,
+  postgres,
+  filled = 0,
+}: StackOptions): Promise<BenchStack> {
+  const cluster = await startCluster({
+    postgresUrl: postgres.url,
+    durableQueue: true,
+    currentMaxAge: 5,
+    beforeStart: async (urls) => {
+      if (filled === 0) return;
+      await fill(urls, filled);
+      await replayAll(urls.server);
+    },
+  });
+  const redis = { name: 'redis', pid: cluster.redis.pid, port: cluster.redis.port };
+  const ours = (['api', 'signer-worker', 'projector'] as const).flatMap((program) =>
+    cluster.processes[program].map(({ pid }) => ({ name: program, pid })),
+  );
+  return {
+    cluster,
+    subject: {
+      name,
       url: cluster.urls[0],
-      postgresUrl: server.url,
-      redisPort: cluster.redis.port,
-      postgres,
-      redis,
+      caFile: cluster.caFile,
       watched: [...ours, postgres, redis],
-      stop: async () => {
-        await cluster.stop();
-        await server.stop();
-        rmSync(folder, { recursive: true, force: true });
-      },
-    };
-  } catch (error) {
-    await server.stop();
-    rmSync(folder, { recursive: true, force: true });
-    throw error;
-  }
+    },
+    redis,
+    stop: () => cluster.stop(),
+  };
 }

@@ -64,6 +64,11 @@ export interface ClusterSize {
   readonly postgresUrl?: string;
   /** Whether jobs outlive Redis; they do not where absent. */
   readonly durableQueue?: boolean;
+  /** Done once the databases are migrated, before a program starts; with the superuser's URLs. */
+  readonly beforeStart?: (urls: {
+    readonly server: string;
+    readonly signer: string;
+  }) => Promise<void>;
 }
 
 /**
@@ -75,7 +80,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
   const { postgresUrl = DATABASE_URL } = size;
   if (postgresUrl === undefined) throw new Error('DATABASE_URL is not set: run this by npm test');
   const { apis = 1, workers = 1, projectors = 1, currentMaxAge, server, environment = {} } = size;
-  const { durableQueue = false } = size;
+  const { durableQueue = false, beforeStart } = size;
   const directory = mkdtempSync(join(tmpdir(), 'cluster-'));
   const name = randomBytes(4).toString('hex');
   const databases = [`e2e_server_${name}`, `e2e_signer_${name}`] as const;
@@ -85,6 +90,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
   ]);
   const users = parseDatabaseUsers(newDatabaseUsers(`_${name}`));
   await migrateDatabases({ server: databaseUrl, signer: signerUrl }, users);
+  await beforeStart?.({ server: databaseUrl, signer: signerUrl });
   const storageOf = (role: DatabaseRole, url: string) => {
     const user = users.find((user) => user.role === role);
     if (user === undefined) throw new Error(`no user for ${role}`);

@@ -16,6 +16,10 @@ const SIGNED_AHEAD = 96 * 1024 * 1024;
 const UPDATES_AHEAD = 400;
 /** How many requests are under way while collections are made. */
 const MAKERS = 8;
+/** Targets in a file from which on one request at a time is load enough. */
+const MANY_FILES = 10_000;
+/** To make a collection. */
+const ATTEMPTS = 5;
 /** Before the clock runs, in milliseconds. */
 const WARM_UP = 300;
 
@@ -45,6 +49,9 @@ async function obey(order: Order): Promise<Told> {
       signAhead(writers.flat());
       return { ok: true, result: await load(order, (client) => publisher(writers[client] ?? [])) };
     }
+    case 'age':
+      await age(poolOf(order.pool), order.versions);
+      return { ok: true };
     case 'init':
       return { ok: true, result: await load(order, () => initialiser(order.files)) };
     case 'mix': {
@@ -64,13 +71,15 @@ interface Writer {
 }
 
 async function createPool(name: string, size: number, files: number): Promise<string[]> {
-  const owners = Array.from({ length: size }, () => new Owner(newGun(name), files));
-  const todo = [...owners];
+  const owners: Owner[] = [];
+  let toMake = size;
+  const makers = files > MANY_FILES ? 1 : MAKERS;
   await Promise.all(
-    Array.from({ length: MAKERS }, async () => {
+    Array.from({ length: makers }, async () => {
       const connection = new Connection(url, ca);
-      for (let owner = todo.pop(); owner !== undefined; owner = todo.pop()) {
-        mustBe200(await initialise(connection, owner));
+      while (toMake > 0) {
+        toMake -= 1;
+        owners.push(await firstPublished(connection, name, files));
       }
       connection.close();
     }),
@@ -80,6 +89,33 @@ async function createPool(name: string, size: number, files: number): Promise<st
     owners.map((owner) => ({ owner, ahead: [] })),
   );
   return owners.map(({ gun }) => gun);
+}
+
+/** A busy server may say 503: nothing is known of that collection then, and another one is made. */
+async function firstPublished(connection: Connection, name: string, files: number): Promise<Owner> {
+  for (let attempt = 1; ; attempt += 1) {
+    const owner = new Owner(newGun(name), files);
+    try {
+      mustBe200(await initialise(connection, owner));
+      return owner;
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function age(writers: readonly Writer[], versions: number): Promise<void> {
+  await Promise.all(
+    dealt(writers, 2 * MAKERS).map(async (own) => {
+      const connection = new Connection(url, ca);
+      for (const writer of own) {
+        while (writer.owner.version - writer.ahead.length < versions) {
+          mustBe200(await publish(connection, writer));
+        }
+      }
+      connection.close();
+    }),
+  );
 }
 
 function newGun(name: string): string {

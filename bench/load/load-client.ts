@@ -9,6 +9,8 @@ export interface LoadClient {
   readonly pid: number;
   /** Makes collections and publishes each once; gives their GUNs. */
   create(pool: string, size: number, files: number): Promise<readonly string[]>;
+  /** Publishes to each of them until it has so many versions. */
+  age(pool: string, versions: number): Promise<void>;
   measure(order: Extract<Order, { readonly ms: number }>): Promise<Sample>;
   stop(): Promise<void>;
 }
@@ -29,6 +31,9 @@ export async function startLoadClient(url: string, caFile: string): Promise<Load
     pid: child.pid ?? 0,
     create: async (pool, size, files) =>
       (await ask({ do: 'create', pool, size, files })).guns ?? [],
+    age: async (pool, versions) => {
+      await ask({ do: 'age', pool, versions });
+    },
     measure: async (order) => {
       const { result } = await ask(order);
       if (result === undefined) throw new Error('the load client measured nothing');

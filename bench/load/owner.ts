@@ -5,13 +5,15 @@ import { writeCertificate } from '../../libs/tuf/src/testing/x509.ts';
 
 const YEAR = 365 * 86_400_000;
 /** Of everything that an owner signs here, to the second, as clients write it. */
-const EXPIRES = new Date(Date.now() + YEAR).toISOString().replace(/\.\d+Z$/, 'Z');
+export const EXPIRES = new Date(Date.now() + YEAR).toISOString().replace(/\.\d+Z$/, 'Z');
+/** Of the certificates of root keys; they know whole seconds. */
+export const CERTIFICATES_EXPIRE = new Date(Math.floor((Date.now() + 10 * YEAR) / 1_000) * 1_000);
 const BOUNDARY = 'f1a2c3d4e5f60718293a4b5c6d7e8f90';
 
 export const FORM_TYPE = `multipart/form-data; boundary=${BOUNDARY}`;
 
-/** A key of the owner's. Signed by node:crypto, which costs a tenth of what the server does with it. */
-interface Key {
+/** A P-256 key of node:crypto's, which signs at a fraction of what a server does with the result. */
+export interface Key {
   readonly keyid: KeyId;
   readonly publicKey: PublicKey;
   readonly secret: KeyObject;
@@ -40,6 +42,11 @@ export class Owner {
 
   get path(): string {
     return `/v2/${this.gun}/_trust/tuf/`;
+  }
+
+  /** Of the targets that it signed last. */
+  get version(): number {
+    return this.#version;
   }
 
   /** The first publish: root and targets, with the server's keys for the other two roles. */
@@ -120,7 +127,7 @@ function fileEntry(digest: Buffer): string {
 }
 
 /** Nothing in these texts has a character that an envelope escapes (WIRE §7.1). */
-function envelope(signed: string, { keyid, secret }: Key): Buffer {
+export function envelope(signed: string, { keyid, secret }: Key): Buffer {
   const sig = sign('sha256', Buffer.from(signed), { key: secret, dsaEncoding: 'ieee-p1363' });
   return Buffer.from(
     `{"signed":${signed},"signatures":[{"keyid":"${keyid}","method":"ecdsa","sig":"${sig.toString('base64')}"}]}`,
@@ -142,7 +149,7 @@ function form(parts: readonly Part[]): Buffer {
   ]);
 }
 
-function newKey(): Key {
+export function newKey(): Key {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const spki = publicKey.export({ type: 'spki', format: 'der' });
   return keyOf({ keytype: 'ecdsa', public: spki.toString('base64') }, privateKey);
@@ -154,7 +161,7 @@ function newRootKey(gun: string): Key {
   const certificate = writeCertificate({
     commonNames: [gun],
     notBefore: new Date(Date.now() - 86_400_000),
-    notAfter: new Date(Date.now() + 10 * YEAR),
+    notAfter: CERTIFICATES_EXPIRE,
     subjectPublicKeyInfo: publicKey.export({ type: 'spki', format: 'der' }),
     ca: false,
     signatureAlgorithm: 'ecdsaWithSha256',

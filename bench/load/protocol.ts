@@ -11,6 +11,8 @@ export type Order =
       readonly clients: number;
       readonly ms: number;
     }
+  /** Publishes to every collection of a pool until each has so many versions. Answers with nothing. */
+  | { readonly do: 'age'; readonly pool: string; readonly versions: number }
   /** First publishes of new collections: two keys asked for, one update sent. */
   | { readonly do: 'init'; readonly files: number; readonly clients: number; readonly ms: number }
   /** Pulls (four reads each) of one pool; every so many requests one is a publish to the other. */
