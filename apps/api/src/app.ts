@@ -1,5 +1,5 @@
 import { isStorableGun, type Cause, type MetafileRef } from '@scrivener/events';
-import type { Expiries, PublishedFile, ReadModel } from '@scrivener/read-model';
+import type { Expiries, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
 import type { Troubles } from '@scrivener/runtime/monitoring';
 import { nameRequest, tracePoint } from '@scrivener/runtime/tracing';
@@ -11,6 +11,8 @@ import { TokenError } from './auth/error.ts';
 import type { Authenticate } from './auth/authenticate.ts';
 import type { CachePolicy } from './caching.ts';
 import { answerTo, NotaryError } from './errors.ts';
+import { keepNothing, type KeptFiles } from './hot/kept-files.ts';
+import type { CurrentFile } from './renewal/current-server-role.ts';
 import type { Metrics } from './monitoring/metrics.ts';
 import type { UploadLimits } from './form/multipart.ts';
 import { resolveTarget, type Operation, type Route } from './paths.ts';
@@ -36,6 +38,8 @@ import { updateTuf } from './routes/update.ts';
 /** Everything the app needs. Use cases throw `TufError`, `SigningError` or `Unavailable`. */
 export interface Deps {
   readonly readModel: Pick<ReadModel, 'current' | 'byVersion' | 'byChecksum' | 'changes'>;
+  /** Files in memory; nothing is kept where it is absent. */
+  readonly kept?: KeptFiles;
   readonly expiries: Pick<Expiries, 'soonest'>;
   /** What the log says about the past. */
   readonly past: Past;
@@ -44,7 +48,7 @@ export interface Deps {
   /** Resolves to the new timestamp when it can be read through every API (WIRE §5 to §9). */
   publish(command: PublishCommand): Promise<MetafileRef>;
   /** The current timestamp or snapshot, renewed first where it has expired (WIRE §8.4). */
-  currentServerRole(gun: Gun, role: ServerRole): Promise<PublishedFile | undefined>;
+  currentServerRole(gun: Gun, role: ServerRole): Promise<CurrentFile | undefined>;
   /** WIRE §4, GET. */
   serverKey(gun: Gun, role: ServerRole, cause: Cause): Promise<PublicKey>;
   /** WIRE §4, POST. */
@@ -91,7 +95,7 @@ export function createApp(deps: Deps): Express {
 }
 
 function handlersOf(deps: Deps): Handlers {
-  const { readModel, caching } = deps;
+  const { readModel, caching, kept = keepNothing } = deps;
   return {
     Version: (_route, { res }) => answer(res, 200, { 'Content-Type': TEXT }, '{}'),
     UpdateTUF: updateTuf(
@@ -99,9 +103,9 @@ function handlersOf(deps: Deps): Handlers {
       deps.limits,
       deps.admission,
     ),
-    GetRoleByHash: getRoleByHash(readModel, caching),
-    GetRoleByVersion: getRoleByVersion(readModel, caching),
-    GetRole: getRole(readModel, (gun, role) => deps.currentServerRole(gun, role), caching),
+    GetRoleByHash: getRoleByHash(readModel, kept, caching),
+    GetRoleByVersion: getRoleByVersion(readModel, kept, caching),
+    GetRole: getRole(readModel, (gun, role) => deps.currentServerRole(gun, role), kept, caching),
     GetKey: serveKey((...question) => deps.serverKey(...question)),
     RotateKey: serveKey((...question) => deps.rotateKey(...question)),
     DeleteTUF: deleteTuf((gun, cause) => deps.deleteRepository(gun, cause)),

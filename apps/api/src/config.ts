@@ -134,6 +134,9 @@ export const serverSettings = z.object({
     .prefault({}),
   caching: z
     .object({
+      memory_mb: whole(64, { min: 0, max: 100_000 }).describe(
+        'MiB of downloads that a process keeps in memory; 0: each is read from the store',
+      ),
       max_age: z
         .object({
           current_metadata: maxAge(300).describe(
@@ -283,6 +286,8 @@ export interface Config {
     | { readonly backend: 'memory' }
     | { readonly backend: 'postgres'; readonly databaseUrl: string };
   readonly caching: CachePolicy;
+  /** Of downloads that are kept in memory; 0: none. */
+  readonly memoryBytes: number;
   readonly address: ListenAddress;
   /** Plain HTTP where absent. */
   readonly tls: TlsFiles | undefined;
@@ -325,7 +330,7 @@ export function readServerConfig(
   const reporting = parseReporting(section('reporting'));
   const trustService = parseTrustService(section('trust_service'), beside);
   const storage = parseStorage(section('storage'));
-  const { max_age } = section('caching');
+  const { max_age, memory_mb } = section('caching');
   const address = parseHttpAddress(section('server'));
   const tls = readTls(section('server'), beside);
   const auth = parseAuth(section('auth'));
@@ -347,6 +352,7 @@ export function readServerConfig(
     trustService,
     storage,
     caching: { current: max_age.current_metadata, consistent: max_age.consistent_metadata },
+    memoryBytes: memory_mb * MIB,
     address,
     tls,
     auth: auth.auth,

@@ -34,6 +34,7 @@ import { createFeed } from './history/feed.ts';
 import { createStreams } from './history/streams.ts';
 import { createHealth, queueCheck, remoteCheck } from './monitoring/health.ts';
 import { createMetrics } from './monitoring/metrics.ts';
+import { createKeptFiles } from './hot/kept-files.ts';
 import { createServer } from './server.ts';
 import { queueGauges, timedSigner } from './monitoring/signing-metrics.ts';
 import { traceProjected } from './monitoring/trace-projected.ts';
@@ -85,6 +86,12 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     past: { events, streams, caching: config.caching, now, timeoutMs: config.answerMs },
     feed,
     readModel,
+    ...(config.memoryBytes > 0 && {
+      kept: createKeptFiles((memory) => readModel.readers.join(memory), {
+        bytes: config.memoryBytes,
+        now,
+      }),
+    }),
     expiries: readModel.expiries,
     health,
     ready,

@@ -72,7 +72,7 @@ interface Written {
 
 export function createWriter(
   repositories: Repositories,
-  readModel: Pick<ReadModel, 'project' | 'reached'>,
+  readModel: Pick<ReadModel, 'project' | 'reached' | 'readers'>,
   timeoutMs: number,
 ): Writer {
   const inTurn = createTurns();
@@ -123,9 +123,10 @@ export function createWriter(
 
   const projected = async (position: number, signal: AbortSignal) => {
     while (!signal.aborted) {
-      if (await readModel.reached(position, PATIENCE)) return;
+      if (await readModel.reached(position, PATIENCE)) break;
       await project();
     }
+    await readModel.readers.seen(position, signal);
   };
 
   return {

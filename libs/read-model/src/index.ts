@@ -20,6 +20,7 @@ export type {
   PublishedFile,
   ReadModel,
 } from './read-model.ts';
+export type { Memory, Reader, Readers } from './readers.ts';
 export { runProjection, type ProjectionOptions } from './run-projection.ts';
 export { expiryChanges, type ExpiryRow } from './expiries.ts';
 export { metafileChanges, type MetafileRow } from './metafiles.ts';

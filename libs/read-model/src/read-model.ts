@@ -1,6 +1,7 @@
 import type { RecordedEvent } from '@scrivener/events';
 import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
 import type { Expiries } from './expiries.ts';
+import type { Readers } from './readers.ts';
 
 /** One stored version of a role, as GETs serve it. */
 export interface PublishedFile {
@@ -64,6 +65,9 @@ export interface ReadModel {
 
   /** When what is current expires. */
   readonly expiries: Expiries;
+
+  /** Who answers from memory. */
+  readonly readers: Readers;
 
   /**
    * Projects the next events of the log: their rows and the checkpoint in one transaction, so that

@@ -1,6 +1,6 @@
 import type { PublishedFile, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
-import { isExpired, type Gun, type ServerRole } from '@scrivener/tuf';
+import { expiryOf, isExpired, type Gun, type ServerRole } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
 import { Unavailable } from '../errors.ts';
 import type { CountRenewal } from './expiry-metrics.ts';
@@ -12,6 +12,11 @@ interface Dependencies {
   readonly count: CountRenewal;
   readonly logger: Logger;
   readonly now: () => Date;
+}
+
+/** `until`: when it, or what has to be renewed with it, expires; absent where that is over. */
+export interface CurrentFile extends PublishedFile {
+  readonly until?: Date;
 }
 
 /** After a renewal that did nothing, how long no download tries again, in milliseconds. */
@@ -33,7 +38,7 @@ const REMEMBERED = 10_000;
  */
 export function createCurrentServerRole(
   dependencies: Dependencies,
-): (gun: Gun, role: ServerRole) => Promise<PublishedFile | undefined> {
+): (gun: Gun, role: ServerRole) => Promise<CurrentFile | undefined> {
   const { readModel, now } = dependencies;
   const lastResort = createLastResort(dependencies);
 
@@ -44,7 +49,8 @@ export function createCurrentServerRole(
     ]);
     const at = now();
     if (!hasExpired('timestamp', timestamp, at) && !hasExpired('snapshot', snapshot, at)) {
-      return role === 'timestamp' ? timestamp : snapshot;
+      const file = role === 'timestamp' ? timestamp : snapshot;
+      return file && { ...file, until: endOf(timestamp, snapshot) };
     }
     await lastResort(gun);
     return readModel.current(gun, role);
@@ -53,6 +59,14 @@ export function createCurrentServerRole(
 
 function hasExpired(role: ServerRole, file: PublishedFile | undefined, at: Date): boolean {
   return file !== undefined && isExpired({ role, ...file }, at);
+}
+
+function endOf(timestamp: PublishedFile | undefined, snapshot: PublishedFile | undefined): Date {
+  const ends = [
+    timestamp && expiryOf({ role: 'timestamp', ...timestamp }),
+    snapshot && expiryOf({ role: 'snapshot', ...snapshot }),
+  ];
+  return new Date(Math.min(...ends.map((end) => end?.getTime() ?? Infinity)));
 }
 
 /** Renews, or does not; resolves when it makes no sense to wait any longer. Never rejects. */

@@ -18,6 +18,7 @@ import { createApp, type Deps } from '../app.ts';
 import { createFeed } from '../history/feed.ts';
 import { createStreams } from '../history/streams.ts';
 import { createMetrics } from '../monitoring/metrics.ts';
+import { createKeptFiles } from '../hot/kept-files.ts';
 import { createServer, type TimeLimits } from '../server.ts';
 import { createUseCases } from '../use-cases.ts';
 
@@ -126,6 +127,7 @@ function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
       guard: DEFAULT_GUARD,
     }),
     readModel,
+    kept: createKeptFiles((memory) => readModel.readers.join(memory), { bytes: 1024 * 1024, now }),
     expiries: readModel.expiries,
     health: async () => ({}),
     ready: async () => ({}),

@@ -4,6 +4,7 @@ import { changeRows, pageOf } from '../changefeed.ts';
 import { metafileChanges, type MetafileRow } from '../metafiles.ts';
 import { memoryExpiries, projectedExpiries, type ProjectedExpiries } from './expiries.ts';
 import { positionWaiters } from '../position-waiters.ts';
+import type { Memory } from '../readers.ts';
 import type { Change, PublishedFile, ReadModel } from '../read-model.ts';
 
 /** Events per batch. */
@@ -33,6 +34,7 @@ export function memoryReadModel(events: EventStore): ReadModel {
   let projected = nothing();
   const working = new Set<Promise<unknown>>();
   const waiters = positionWaiters();
+  let memory: Memory | undefined;
 
   const alone = async <Result>(work: () => Promise<Result>): Promise<Result> => {
     const run = work();
@@ -46,6 +48,7 @@ export function memoryReadModel(events: EventStore): ReadModel {
   const projectBatch = async () => {
     const batch = await events.readAfter(projected.position, BATCH);
     apply(projected, batch);
+    memory?.forget(batch.map(({ event }) => event.gun));
     waiters.reached(projected.position);
     return batch.length === BATCH ? 'more' : 'idle';
   };
@@ -75,6 +78,15 @@ export function memoryReadModel(events: EventStore): ReadModel {
 
     expiries: memoryExpiries(() => projected.expiries),
 
+    // One process, which forgets in the moment in which it projects.
+    readers: {
+      join(joining) {
+        memory = joining;
+        return { mayAnswer: () => true };
+      },
+      seen: async () => {},
+    },
+
     project: async () => (working.size > 0 ? 'busy' : alone(projectBatch)),
 
     checkpoint: async () => projected.position,
@@ -94,6 +106,7 @@ export function memoryReadModel(events: EventStore): ReadModel {
       while (working.size > 0) await Promise.allSettled(working);
       await alone(async () => {
         projected = await projectedFromStart(events);
+        memory?.forgetAll();
         waiters.reached(projected.position);
       });
     },

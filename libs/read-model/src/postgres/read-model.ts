@@ -12,6 +12,7 @@ import { bytea } from './digests.ts';
 import { ChangefeedEntry } from './entities.ts';
 import { postgresExpiries } from './expiries.ts';
 import { CHANNEL, PROJECTION, projectBatch } from './project.ts';
+import { postgresReaders } from './readers.ts';
 import { replay } from './replay.ts';
 
 /** Behind NOTIFY, for as long as somebody waits: how often the checkpoint is read, in milliseconds. */
@@ -55,9 +56,16 @@ export async function postgresReadModel(
   const pool = await orm.em.getDriver().getConnection().getNativeClient();
   onPool?.(pool);
   const waiters = positionWaiters();
+  const readers = postgresReaders(url, timeoutMs);
   const listener = await listen(url, CHANNEL, {
-    onMessage: (payload) => waiters.reached(Number(payload)),
-    onConnect: () => waiters.forget(),
+    onMessage(payload) {
+      waiters.reached(Number(payload));
+      readers.projected(Number(payload));
+    },
+    onConnect() {
+      waiters.forget();
+      readers.missed();
+    },
   });
 
   const file = async (statement: Statement | undefined): Promise<PublishedFile | undefined> => {
@@ -109,6 +117,8 @@ export async function postgresReadModel(
 
     expiries: postgresExpiries(pool),
 
+    readers,
+
     async project() {
       const outcome = await projectBatch(pool);
       if (outcome.result === 'busy') return outcome.result;
@@ -143,6 +153,7 @@ export async function postgresReadModel(
     async close() {
       waiters.close();
       await listener.close();
+      await readers.close();
       await orm.close(true);
       if (!pool.ended) await pool.end(); // MikroORM ends it only if it used it itself
     },

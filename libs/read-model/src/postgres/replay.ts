@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { PROJECTION, projectBatch } from './project.ts';
+import { CHANNEL, PROJECTION, projectBatch } from './project.ts';
 
 /**
  * Throws every row away and projects the log from its start, in one transaction: readers see the
@@ -26,6 +26,8 @@ export async function replay(url: string): Promise<number> {
       checkpoint = outcome.checkpoint ?? checkpoint;
       if (outcome.result === 'idle') break;
     }
+    // whoever remembers the old rows forgets them
+    await client.query(`select pg_notify('${CHANNEL}', '0')`);
     await client.query('commit');
     return checkpoint;
   } finally {

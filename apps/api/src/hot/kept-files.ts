@@ -1,0 +1,132 @@
+import type { Memory, PublishedFile, Reader } from '@scrivener/read-model';
+import type { Gun } from '@scrivener/tuf';
+import { LRUCache } from 'lru-cache';
+import type { CachePolicy } from '../caching.ts';
+import type { Operation } from '../paths.ts';
+
+/** A file that may be answered with until then; for as long as nothing happens where it is absent. */
+export interface ReadFile {
+  readonly file: PublishedFile;
+  readonly until?: Date | undefined;
+}
+
+/** A file as it is kept, under its path. */
+export interface KeptFile extends ReadFile {
+  readonly gun: Gun;
+  readonly operation: Operation;
+  readonly kind: keyof CachePolicy;
+}
+
+/** What is read under a path: everything but the file itself follows from the path. */
+export interface Wanted extends Pick<KeptFile, 'gun' | 'operation' | 'kind'> {
+  /** The decoded path. */
+  readonly path: string;
+}
+
+export interface KeptFiles {
+  /** The file from memory, or what `load` finds: once for all who ask for it meanwhile. */
+  read(
+    wanted: Wanted,
+    load: () => Promise<ReadFile | undefined>,
+  ): Promise<PublishedFile | undefined>;
+  /** What may be answered under this path at this moment. */
+  find(path: string): KeptFile | undefined;
+}
+
+/** A reading that is under way. What it finds may be out of date once it is void. */
+interface Reading {
+  readonly found: Promise<ReadFile | undefined>;
+  isVoid: boolean;
+}
+
+/** What an entry takes besides its bytes and its path, about. */
+const OVERHEAD = 1_000;
+
+/**
+ * Files in memory, the most recently used up to `bytes`; all those of a repository go when something
+ * happens to it. Works only while the reader may answer from memory: otherwise each reading is one
+ * of its own (ADR 0019).
+ */
+export function createKeptFiles(
+  join: (memory: Memory) => Reader,
+  { bytes, now }: { readonly bytes: number; readonly now: () => Date },
+): KeptFiles {
+  const pathsOf = new Map<Gun, Set<string>>();
+  const readings = new Map<Gun, Map<string, Reading>>();
+  const files = new LRUCache<string, KeptFile>({
+    maxSize: bytes,
+    sizeCalculation: ({ file }, path) => file.bytes.byteLength + 2 * path.length + OVERHEAD,
+    dispose({ gun }, path, reason) {
+      if (reason !== 'set') forgetPath(gun, path);
+    },
+  });
+
+  const forgetPath = (gun: Gun, path: string) => {
+    const paths = pathsOf.get(gun);
+    paths?.delete(path);
+    if (paths?.size === 0) pathsOf.delete(gun);
+  };
+  const forget = (gun: Gun) => {
+    for (const reading of readings.get(gun)?.values() ?? []) reading.isVoid = true;
+    readings.delete(gun);
+    for (const path of [...(pathsOf.get(gun) ?? [])]) files.delete(path);
+  };
+  const reader = join({
+    forget: (guns) => {
+      for (const gun of guns) forget(gun);
+    },
+    forgetAll() {
+      for (const gun of [...readings.keys()]) forget(gun);
+      files.clear();
+    },
+  });
+
+  const find = (path: string): KeptFile | undefined => {
+    if (!reader.mayAnswer()) return undefined;
+    const kept = files.get(path);
+    return kept?.until !== undefined && kept.until <= now() ? undefined : kept;
+  };
+
+  const keep = ({ path, ...wanted }: Wanted, found: ReadFile) => {
+    files.set(path, { ...wanted, ...found });
+    if (!files.has(path)) return; // it was too big
+    const paths = pathsOf.get(wanted.gun) ?? new Set();
+    pathsOf.set(wanted.gun, paths.add(path));
+  };
+
+  /** Whoever comes while the reading is not void may have what it finds. */
+  const begin = (wanted: Wanted, load: () => Promise<ReadFile | undefined>): Reading => {
+    const { gun, path } = wanted;
+    const ofGun = readings.get(gun) ?? new Map<string, Reading>();
+    const attempt = async () => {
+      try {
+        const found = await load();
+        if (!reading.isVoid && found !== undefined) keep(wanted, found);
+        return found;
+      } finally {
+        ofGun.delete(path);
+        if (ofGun.size === 0 && readings.get(gun) === ofGun) readings.delete(gun);
+      }
+    };
+    const reading: Reading = { isVoid: false, found: Promise.resolve().then(attempt) };
+    readings.set(gun, ofGun.set(path, reading));
+    return reading;
+  };
+
+  return {
+    find,
+    async read(wanted, load) {
+      const kept = find(wanted.path);
+      if (kept !== undefined) return kept.file;
+      if (!reader.mayAnswer()) return (await load())?.file;
+      const underWay = readings.get(wanted.gun)?.get(wanted.path) ?? begin(wanted, load);
+      return (await underWay.found)?.file;
+    },
+  };
+}
+
+/** Where nothing is kept. */
+export const keepNothing: KeptFiles = {
+  find: () => undefined,
+  read: async (_wanted, load) => (await load())?.file,
+};

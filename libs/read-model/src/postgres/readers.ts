@@ -1,0 +1,263 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Gun } from '@scrivener/tuf';
+import { Pool } from 'pg';
+import type { Memory, Readers } from '../readers.ts';
+import { PROJECTION } from './project.ts';
+
+/** How long a reader may answer from memory after it sent what renewed its row, in milliseconds. */
+const LEASE = 2_000;
+
+/** By how much longer a row has to stand still before somebody else removes it. */
+const GRACE = 250;
+
+/** Between two renewals. */
+const RENEWAL = 500;
+
+/** Between two looks at readers that are behind, at first and at most, in milliseconds. */
+const PAUSE = { first: 2, longest: 50 };
+
+/** If more events than this were projected since the last look, all is forgotten. */
+const MANY = 5_000;
+
+/** This process among the readers, from the commit of its row on. */
+interface Membership {
+  readonly instance: string;
+  /** Everything up to this event has been forgotten. */
+  seen: number;
+  /** What the row says about that. */
+  told: number;
+  /** When the row was last known to be there, by both clocks of this process. */
+  renewed: Moment;
+}
+
+/** A machine that slept may not have counted that in the first of them; the other may be set. */
+interface Moment {
+  readonly steady: number;
+  readonly wall: number;
+}
+
+interface ReaderRow {
+  readonly instance: string;
+  readonly seen: number;
+  readonly renewals: number;
+}
+
+interface Look {
+  readonly checkpoint: number;
+  /** All readers but this process. */
+  readonly others: readonly ReaderRow[];
+}
+
+export interface PostgresReaders extends Readers {
+  /** The projection has reached this position; 0: it was made anew. */
+  projected(position: number): void;
+  /** Word about projections may have been missed. */
+  missed(): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Readers as rows of a table. A row is removed by its owner, or by somebody who saw it stand still for
+ * longer than its owner goes on without renewing it; so as long as a renewal finds the row, every
+ * writer has waited for this reader, whatever happened in between.
+ */
+export function postgresReaders(url: string, timeoutMs: number): PostgresReaders {
+  // Its own connections: a lease must not run out because downloads wait for theirs.
+  const pool = new Pool({
+    connectionString: url,
+    application_name: 'scrivener readers',
+    max: 2,
+    connectionTimeoutMillis: timeoutMs,
+    query_timeout: timeoutMs,
+    keepAlive: true,
+  });
+  pool.on('error', () => {}); // the next query reports it
+  const closing = new AbortController();
+  const standing = new Map<string, { readonly renewals: number; readonly since: number }>();
+  let memory: Memory | undefined;
+  let membership: Membership | undefined;
+  let living: Promise<void> | undefined;
+
+  const enter = async (): Promise<void> => {
+    const instance = randomUUID();
+    const renewed = moment();
+    const { rows } = await pool.query<{ seen: string }>({
+      name: 'enter readers',
+      text: `insert into readers (instance, seen)
+        select $1, position from projections where name = '${PROJECTION}' returning seen`,
+      values: [instance],
+    });
+    const seen = Number(rows[0]?.seen);
+    if (!closing.signal.aborted) membership = { instance, seen, told: seen, renewed };
+  };
+
+  const leave = async (): Promise<void> => {
+    const left = membership;
+    membership = undefined;
+    memory?.forgetAll();
+    if (left === undefined) return;
+    // where this fails, somebody removes it later
+    await remove(left.instance).catch(() => {});
+  };
+
+  const remove = (instance: string, renewals?: number) =>
+    pool.query({
+      name: 'remove reader',
+      text: 'delete from readers where instance = $1 and renewals = coalesce($2, renewals)',
+      values: [instance, renewals],
+    });
+
+  const renew = async (member: Membership): Promise<void> => {
+    const renewed = moment();
+    const { seen } = member;
+    const { rowCount } = await pool.query({
+      name: 'renew reader',
+      text: `update readers set seen = greatest(seen, $2), renewals = renewals + 1
+        where instance = $1`,
+      values: [member.instance, seen],
+    });
+    if (membership !== member) return;
+    if (rowCount === 0) {
+      await leave();
+      return;
+    }
+    // two of these may be under way at once
+    if (renewed.steady > member.renewed.steady) member.renewed = renewed;
+    member.told = Math.max(member.told, seen);
+  };
+
+  const lookNow = async (): Promise<Look> => {
+    const member = membership;
+    const { rows } = await pool.query<LookRow>({
+      name: 'look at readers',
+      text: LOOK,
+      values: [member?.seen ?? null],
+    });
+    const [row] = rows;
+    if (row === undefined) throw new Error(`there is no projection ${PROJECTION}`);
+    const checkpoint = Number(row.checkpoint);
+    if (member !== undefined && member === membership) {
+      if (checkpoint < member.seen) await leave();
+      else takeNote(member, checkpoint, row.guns);
+    }
+    const others = row.readers.filter(({ instance }) => instance !== membership?.instance);
+    watch(others);
+    if (member === membership && member && others.length > 0 && member.told < member.seen) {
+      void renew(member).catch(() => {}); // the next renewal says it, too
+    }
+    return { checkpoint, others };
+  };
+
+  const takeNote = (member: Membership, checkpoint: number, guns: readonly Gun[] | null) => {
+    if (guns === null) memory?.forgetAll();
+    else memory?.forget(guns);
+    member.seen = checkpoint;
+  };
+
+  const watch = (others: readonly ReaderRow[]) => {
+    const there = new Set(others.map(({ instance }) => instance));
+    for (const instance of standing.keys()) if (!there.has(instance)) standing.delete(instance);
+    for (const { instance, renewals } of others) {
+      if (standing.get(instance)?.renewals === renewals) continue;
+      standing.set(instance, { renewals, since: performance.now() });
+    }
+  };
+
+  const look = shared(lookNow);
+
+  const putOut = async (others: readonly ReaderRow[]): Promise<void> => {
+    for (const { instance, renewals } of others) {
+      const since = standing.get(instance)?.since ?? Infinity;
+      if (performance.now() - since > LEASE + GRACE) await remove(instance, renewals);
+    }
+  };
+
+  const live = async (): Promise<void> => {
+    while (!closing.signal.aborted) {
+      try {
+        if (membership === undefined) await enter();
+        else await renew(membership);
+        await putOut((await look()).others);
+      } catch {
+        // The lease runs out; downloads that need the database say why.
+      }
+      await sleep(RENEWAL, undefined, { signal: closing.signal }).catch(() => {});
+    }
+  };
+
+  return {
+    join(joining) {
+      memory = joining;
+      living ??= live();
+      return { mayAnswer: () => membership !== undefined && isWithinLease(membership.renewed) };
+    },
+
+    async seen(position, signal) {
+      for (let pause = PAUSE.first; !signal.aborted; pause = Math.min(pause * 2, PAUSE.longest)) {
+        const { checkpoint, others } = await look();
+        const behind = others.filter(({ seen }) => seen < position);
+        if (behind.length === 0 && checkpoint >= position) return;
+        await putOut(behind);
+        await sleep(pause, undefined, { signal }).catch(() => {});
+      }
+    },
+
+    projected(position) {
+      if (membership === undefined) return;
+      if (position === 0) void leave();
+      else if (position > membership.seen) void look().catch(() => {}); // `live` looks, too
+    },
+
+    missed: () => void leave(),
+
+    async close() {
+      closing.abort();
+      await living;
+      await leave();
+      await pool.end();
+    },
+  };
+}
+
+interface LookRow {
+  readonly checkpoint: string;
+  /** What changed since the given position; null where that is too much. */
+  readonly guns: readonly Gun[] | null;
+  readonly readers: readonly ReaderRow[];
+}
+
+/** One statement, so that what changed is exactly what lies up to the checkpoint. */
+const LOOK = `
+  select reached.position as checkpoint,
+    case
+      when $1::bigint is null or reached.position <= $1 then array[]::text[]
+      when reached.position - $1 <= ${MANY} then array(
+        select distinct gun from events where position > $1 and position <= reached.position
+      )
+    end as guns,
+    (select coalesce(json_agg(readers), '[]') from readers) as readers
+  from projections as reached where name = '${PROJECTION}'`;
+
+function moment(): Moment {
+  return { steady: performance.now(), wall: Date.now() };
+}
+
+function isWithinLease({ steady, wall }: Moment): boolean {
+  return performance.now() - steady < LEASE && Math.abs(Date.now() - wall) < LEASE;
+}
+
+/** Whoever calls while `work` is under way shares its next run, which begins after the call. */
+function shared<Result>(work: () => Promise<Result>): () => Promise<Result> {
+  let running: Promise<unknown> = Promise.resolve();
+  let next: Promise<Result> | undefined;
+  return () => {
+    next ??= running.then(() => {
+      next = undefined;
+      const run = work();
+      running = run.catch(() => {});
+      return run;
+    });
+    return next;
+  };
+}
