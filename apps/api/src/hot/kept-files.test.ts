@@ -35,6 +35,10 @@ const load =
     loads += 1;
     return { file: file(version), until };
   };
+const big = (size: number) => async () => ({ file: file(1n, size) });
+const fails = async () => {
+  throw new Error('away');
+};
 /** A load that ends when it is told to. */
 const slow = () => {
   const { promise, resolve } = Promise.withResolvers<ReadFile>();
@@ -100,7 +104,6 @@ describe('files in memory', () => {
   });
 
   test('take no more than the bytes they may: the longest unused go', async () => {
-    const big = (size: number) => async () => ({ file: file(1n, size) });
     await kept.read(wanted('/1'), big(4_000));
     await kept.read(wanted('/2'), big(4_000));
     await kept.read(wanted('/3'), big(4_000));
@@ -110,9 +113,6 @@ describe('files in memory', () => {
   });
 
   test('are not kept where there is nothing or the reading fails, and that is told to all', async () => {
-    const fails = async () => {
-      throw new Error('away');
-    };
     await expect(kept.read(wanted('/x'), fails)).rejects.toThrow('away');
     expect(await kept.read(wanted('/x'), async () => undefined)).toBeUndefined();
 

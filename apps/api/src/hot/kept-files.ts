@@ -69,14 +69,14 @@ export function createKeptFiles(
   const forget = (gun: Gun) => {
     for (const reading of readings.get(gun)?.values() ?? []) reading.isVoid = true;
     readings.delete(gun);
-    for (const path of [...(pathsOf.get(gun) ?? [])]) files.delete(path);
+    for (const path of pathsOf.get(gun) ?? []) files.delete(path);
   };
   const reader = join({
     forget: (guns) => {
       for (const gun of guns) forget(gun);
     },
     forgetAll() {
-      for (const gun of [...readings.keys()]) forget(gun);
+      for (const gun of readings.keys()) forget(gun);
       files.clear();
     },
   });

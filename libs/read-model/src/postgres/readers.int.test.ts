@@ -98,6 +98,7 @@ describe('readers', () => {
 
     await database.query(`update projections set position = 0`);
     await vi.waitUntil(() => reader.forgotten.has('all'), 20_000);
+    expect(reader.forgotten).toContain('all');
   });
 
   test('leave nothing behind when they end, and no writer waits for them', async () => {

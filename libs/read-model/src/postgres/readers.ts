@@ -77,6 +77,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
   const standing = new Map<string, { readonly renewals: number; readonly since: number }>();
   let memory: Memory | undefined;
   let membership: Membership | undefined;
+  let latest: Look | undefined;
   let living: Promise<void> | undefined;
 
   const enter = async (): Promise<void> => {
@@ -95,6 +96,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
   const leave = async (): Promise<void> => {
     const left = membership;
     membership = undefined;
+    latest = undefined;
     memory?.forgetAll();
     if (left === undefined) return;
     // where this fails, somebody removes it later
@@ -141,10 +143,12 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
       if (checkpoint < member.seen) await leave();
       else takeNote(member, checkpoint, row.guns);
     }
-    const others = row.readers.filter(({ instance }) => instance !== membership?.instance);
+    // A membership that is younger than this look took no note of it: it counts as somebody else's.
+    const own = member === membership ? member : undefined;
+    const others = row.readers.filter(({ instance }) => instance !== own?.instance);
     watch(others);
-    if (member === membership && member && others.length > 0 && member.told < member.seen) {
-      void renew(member).catch(() => {}); // the next renewal says it, too
+    if (own !== undefined && others.length > 0 && own.told < own.seen) {
+      void renew(own).catch(() => {}); // the next renewal says it, too
     }
     return { checkpoint, others };
   };
@@ -164,7 +168,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     }
   };
 
-  const look = shared(lookNow);
+  const look = shared(async () => (latest = await lookNow()));
 
   const putOut = async (others: readonly ReaderRow[]): Promise<void> => {
     for (const { instance, renewals } of others) {
@@ -178,7 +182,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
       try {
         if (membership === undefined) await enter();
         else await renew(membership);
-        await putOut((await look()).others);
+        await putOut((await look.next()).others);
       } catch {
         // The lease runs out; downloads that need the database say why.
       }
@@ -194,11 +198,12 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     },
 
     async seen(position, signal) {
+      await look.underWay(); // often that finds what is wanted here
+      if (latest !== undefined && isSeen(position, latest)) return;
       for (let pause = PAUSE.first; !signal.aborted; pause = Math.min(pause * 2, PAUSE.longest)) {
-        const { checkpoint, others } = await look();
-        const behind = others.filter(({ seen }) => seen < position);
-        if (behind.length === 0 && checkpoint >= position) return;
-        await putOut(behind);
+        const found = await look.next();
+        if (isSeen(position, found)) return;
+        await putOut(found.others.filter(({ seen }) => seen < position));
         await sleep(pause, undefined, { signal }).catch(() => {});
       }
     },
@@ -206,7 +211,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     projected(position) {
       if (membership === undefined) return;
       if (position === 0) void leave();
-      else if (position > membership.seen) void look().catch(() => {}); // `live` looks, too
+      else if (position > membership.seen) void look.next().catch(() => {}); // `live` looks, too
     },
 
     missed: () => void leave(),
@@ -247,17 +252,29 @@ function isWithinLease({ steady, wall }: Moment): boolean {
   return performance.now() - steady < LEASE && Math.abs(Date.now() - wall) < LEASE;
 }
 
-/** Whoever calls while `work` is under way shares its next run, which begins after the call. */
-function shared<Result>(work: () => Promise<Result>): () => Promise<Result> {
+/** Whether a look that saw `position` projected found nobody behind it. */
+function isSeen(position: number, { checkpoint, others }: Look): boolean {
+  return checkpoint >= position && others.every(({ seen }) => seen >= position);
+}
+
+interface Shared<Result> {
+  /** A run that begins after the call; whoever calls before it begins shares it. */
+  next(): Promise<Result>;
+  /** Settles as the run does that has begun, if there is one. */
+  underWay(): Promise<unknown>;
+}
+
+function shared<Result>(work: () => Promise<Result>): Shared<Result> {
   let running: Promise<unknown> = Promise.resolve();
   let next: Promise<Result> | undefined;
-  return () => {
-    next ??= running.then(() => {
-      next = undefined;
-      const run = work();
-      running = run.catch(() => {});
-      return run;
-    });
-    return next;
+  const begin = () => {
+    next = undefined;
+    const run = work();
+    running = run.catch(() => {});
+    return run;
+  };
+  return {
+    next: () => (next ??= running.then(begin)),
+    underWay: () => running,
   };
 }
