@@ -41,6 +41,8 @@ export interface Cluster {
   readonly caFile: string;
   /** The superuser's: each program has a login of its own. */
   readonly databaseUrl: string;
+  /** Of the signers' database, the superuser's as well. */
+  readonly signerDatabaseUrl: string;
   readonly redis: Redis;
   readonly processes: Readonly<Record<Program, readonly Process[]>>;
   /** A configuration file that gives one of our commands this cluster's database. */
@@ -164,6 +166,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
     urls: [first, ...others],
     caFile: CA_FILE,
     databaseUrl,
+    signerDatabaseUrl: signerUrl,
     redis,
     processes,
     configFile,

@@ -3,28 +3,33 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseGun } from '@scrivener/tuf';
 import { createClient, type TortureClient } from './client.ts';
 import { createTorment, type Torment } from './collections.ts';
-import { createInjector, planFaults, type FaultKind } from './faults.ts';
+import { createInjector, planFaults, type FaultKind, type Injector } from './faults.ts';
 import { createHistory, type History } from './history.ts';
-import { checkChangefeed, checkDatabase, checkDownloads } from './invariants.ts';
+import { checkChangefeed, checkDatabase, checkDownloads, checkKeys } from './invariants.ts';
 import { readDatabase } from './log.ts';
-import { begin, publishOnce, publishUntil } from './publishers.ts';
+import { begin, publishOnce, publishTwice, publishUntil } from './publishers.ts';
 import { createRandom, type Random } from './random.ts';
 import { readState, readUntil } from './readers.ts';
 import { startStack, type Stack } from './stack.ts';
 
-export interface ChaosOptions {
+export interface LoadOptions {
   readonly seed: number;
-  readonly seconds: number;
   readonly publishers: number;
   readonly readers: number;
-  readonly faults: readonly FaultKind[];
   readonly say: (line: string) => void;
+}
+
+export interface ChaosOptions extends LoadOptions {
+  readonly seconds: number;
+  readonly faults: readonly FaultKind[];
 }
 
 export interface Figures {
   readonly history: History;
   readonly faults: ReadonlyMap<string, number>;
   readonly events: number;
+  /** Key pairs that the signers made. */
+  readonly keys: number;
   readonly statesRead: number;
   readonly statesVerified: number;
   readonly downloads: number;
@@ -34,7 +39,7 @@ export interface Figures {
   readonly unforeseen: readonly string[];
 }
 
-const SIZES = { api: 2, 'signer-worker': 2, projector: 2 } as const;
+export const SIZES = { api: 2, 'signer-worker': 2, projector: 2 } as const;
 
 /** Repositories in all, and how many of them are deleted and begun again. */
 const STEADY = 4;
@@ -43,9 +48,24 @@ const VOLATILE = 2;
 /** How long everything may take to be well again, in milliseconds. */
 const RECOVERY = 60_000;
 
-/** Tortures a stack of its own, lets it recover, and checks everything that was promised. */
-export async function runChaos(options: ChaosOptions): Promise<Figures> {
-  const { seed, seconds, publishers, readers, say } = options;
+/** For so many seconds, every fault of a plan that the seed gives. */
+export function runChaos(options: ChaosOptions): Promise<Figures> {
+  const { seed, seconds, faults, say } = options;
+  const plan = planFaults({ seed, seconds, kinds: faults, sizes: SIZES });
+  return runTorture(options, async ({ injector }) => {
+    await Promise.all([injector.run(plan, say), sleep(seconds * 1_000)]);
+  });
+}
+
+/**
+ * Tortures a stack of its own while many publish and read, lets it recover, and checks everything that
+ * was promised.
+ */
+export async function runTorture(
+  options: LoadOptions,
+  torture: (under: { injector: Injector; history: History }) => Promise<void>,
+): Promise<Figures> {
+  const { seed, publishers, readers, say } = options;
   say('starting Postgres, Redis, 2 APIs, 2 workers, 2 projectors');
   const stack = await startStack({
     apis: SIZES.api,
@@ -58,7 +78,6 @@ export async function runChaos(options: ChaosOptions): Promise<Figures> {
   try {
     const startedAt = new Date();
     const random = createRandom(seed);
-    const plan = planFaults({ seed, seconds, kinds: options.faults, sizes: SIZES });
     const torments = await beginAll(client, history, random);
     const load = { client, history, random };
 
@@ -74,14 +93,14 @@ export async function runChaos(options: ChaosOptions): Promise<Figures> {
       readUntil(stop.signal, torments, { ...load, random: random.fork() }),
     );
     const progress = setInterval(() => say(progressOf(history)), 5_000);
-    const faulting = injector.run(plan, say);
-    await Promise.all([faulting, sleep(seconds * 1_000)]);
+    await torture({ injector, history });
 
     say('faults are over, waiting until everything is well');
     const recoveryMs = await recover(client, steady, { history, random });
     stop.abort();
     const [, states] = await Promise.all([Promise.all(publishing), Promise.all(reading)]);
     clearInterval(progress);
+    await loseAnswers(stack, steady, load);
 
     const checked = await checkAll(stack, torments, { client, history, startedAt, say });
     return {
@@ -153,6 +172,25 @@ async function recover(
   return Date.now() - startedAt;
 }
 
+/** How long the answers of an API are thrown away, in milliseconds: longer than a publish takes. */
+const DEAF = 1_500;
+
+/** The answers to publishes that are the only ones are lost: the same bytes again are answered 200. */
+async function loseAnswers(
+  { links: { apis }, cluster }: Stack,
+  torments: readonly Torment[],
+  load: { readonly client: TortureClient; readonly history: History; readonly random: Random },
+): Promise<void> {
+  await cluster.healthy();
+  const [link] = apis;
+  const tasks = torments.map((torment) => ({ publisher: -3, torment, api: 0, name: 'twice' }));
+  await publishTwice(tasks, load, async () => {
+    link?.deafen();
+    await sleep(DEAF);
+    link?.undeafen();
+  });
+}
+
 interface Inspection {
   readonly client: TortureClient;
   readonly history: History;
@@ -167,11 +205,13 @@ async function checkAll(
 ) {
   await stack.cluster.healthy();
   await arrived(stack);
-  const database = await readDatabase(stack.cluster.databaseUrl);
+  const database = await readDatabase(stack.cluster);
   say(`checking ${database.events.length} events against ${history.attempts.length} attempts`);
   const statesVerified = checkDatabase(database, history, startedAt);
   const downloads = await checkDownloads(stack.urls, database, history);
   await checkChangefeed(stack.urls, database, history);
+  const listedKeys = new Set(torments.flatMap(({ serverKeys }) => [...serverKeys]));
+  checkKeys(database, listedKeys, history);
   for (const torment of torments) {
     for (const api of stack.urls.keys()) {
       const isThere = await readState(torment, api, { client, history });
@@ -180,14 +220,15 @@ async function checkAll(
       history.violation({ rule: 'everything in the log can be read', gun: torment.gun, detail });
     }
   }
-  return { events: database.events.length, statesVerified, downloads };
+  const { events, keys } = database;
+  return { events: events.length, keys: keys.length, statesVerified, downloads };
 }
 
 /** What was appended behind an answer that never came may still be on its way to the read model. */
 async function arrived({ cluster }: Stack): Promise<void> {
   const end = Date.now() + 10_000;
   for (;;) {
-    const { head, checkpoint } = await readDatabase(cluster.databaseUrl);
+    const { head, checkpoint } = await readDatabase(cluster);
     if (head === checkpoint || Date.now() > end) return;
     await sleep(200);
   }

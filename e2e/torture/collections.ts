@@ -1,4 +1,4 @@
-import type { DelegationName, Gun } from '@scrivener/tuf';
+import { keyId, type DelegationName, type Gun, type PublicKey } from '@scrivener/tuf';
 import {
   createPublisher,
   writeMetafile,
@@ -6,7 +6,6 @@ import {
   type Part,
   type Signed,
 } from '@scrivener/tuf/testing';
-import type { PublicKey } from '@scrivener/tuf';
 import type { FileRef } from './history.ts';
 import { sha256, versionOf } from './verifier.ts';
 
@@ -22,6 +21,8 @@ export interface Torment {
   readonly isVolatile: boolean;
   /** Every key that its owner ever made, by id. */
   readonly keys: Map<string, OwnKey>;
+  /** The ids of all keys of the server's that a root of it has listed. */
+  readonly serverKeys: Set<string>;
   /** The highest version of each role that anybody was ever shown or promised. */
   readonly seen: Map<string, number>;
   /** Changes of root that were under way, by start; `endedAt` is missing while they are. */
@@ -31,7 +32,15 @@ export interface Torment {
 }
 
 export function createTorment(gun: Gun, isVolatile: boolean): Torment {
-  return { gun, isVolatile, keys: new Map(), seen: new Map(), upheavals: [], incarnation: 0 };
+  return {
+    gun,
+    isVolatile,
+    keys: new Map(),
+    serverKeys: new Set(),
+    seen: new Map(),
+    upheavals: [],
+    incarnation: 0,
+  };
 }
 
 /** Everything that the first publish holds. */
@@ -41,6 +50,7 @@ export function firstParts(
   now = new Date(),
 ): Part[] {
   torment.incarnation += 1;
+  for (const key of Object.values(serverKeys)) torment.serverKeys.add(keyId(key));
   const seed = `${torment.gun} ${torment.incarnation}`;
   const owner = createPublisher(torment.gun, { serverKeys, seed, now });
   if (!torment.isVolatile) owner.delegate(DELEGATION);

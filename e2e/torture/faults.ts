@@ -98,6 +98,8 @@ export interface Injector extends Stopped {
   readonly happened: ReadonlyMap<string, number>;
   /** Carries out the plan; resolves when everything is up again. */
   run(plan: readonly Fault[], say: (line: string) => void): Promise<void>;
+  /** Carries out one fault, after the one that its target still suffers from; resolves when it is over. */
+  strike(fault: Omit<Fault, 'at'>): Promise<void>;
 }
 
 export function createInjector(stack: Stack): Injector {
@@ -105,7 +107,7 @@ export function createInjector(stack: Stack): Injector {
   const stops: { readonly api: number; readonly from: number; to: number }[] = [];
   const underWay = new Map<string, Promise<void>>();
 
-  const strike = async ({ name, target, ms }: Fault) => {
+  const carryOutAndNote = async ({ name, target, ms }: Omit<Fault, 'at'>) => {
     happened.set(name, (happened.get(name) ?? 0) + 1);
     const stop = /^api (\d+)$/.exec(target);
     const record = { api: Number(stop?.[1] ?? -1), from: Date.now(), to: Infinity };
@@ -113,9 +115,16 @@ export function createInjector(stack: Stack): Injector {
     await carryOut(stack, { name, target, ms });
     record.to = Date.now();
   };
+  const strike = (fault: Omit<Fault, 'at'>): Promise<void> => {
+    const before = underWay.get(fault.target) ?? Promise.resolve();
+    const striking = before.then(() => carryOutAndNote(fault));
+    underWay.set(fault.target, striking);
+    return striking;
+  };
 
   return {
     happened,
+    strike,
     within: (api, from, to) =>
       stops
         .filter((stop) => stop.api === api)
@@ -129,8 +138,7 @@ export function createInjector(stack: Stack): Injector {
         await sleep(Math.max(0, fault.at - (Date.now() - startedAt)));
         await underWay.get(fault.target);
         say(`${fault.name} (${fault.target}, ${fault.ms} ms)`);
-        const striking = strike(fault);
-        underWay.set(fault.target, striking);
+        strike(fault).catch(() => {}); // told below
       }
       await Promise.all(underWay.values());
     },

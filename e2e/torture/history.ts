@@ -19,6 +19,8 @@ export interface Attempt {
   readonly publisher: number;
   readonly api: number;
   readonly files: readonly FileRef[];
+  /** The same bytes as an attempt before, whose answer was lost. */
+  readonly isAgain: boolean;
   readonly startedAt: number;
   readonly endedAt: number;
   readonly outcome: Outcome;

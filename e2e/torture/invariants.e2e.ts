@@ -3,8 +3,8 @@ import { parseGun, type Gun } from '@scrivener/tuf';
 import { describe, expect, test } from 'vitest';
 import { Repository } from '../../libs/tuf/src/testing/repository.ts';
 import { createHistory, type Attempt } from './history.ts';
-import { checkDatabase } from './invariants.ts';
-import type { Database, LoggedEvent, LoggedFile } from './log.ts';
+import { checkDatabase, checkKeys } from './invariants.ts';
+import type { Database, HeldKey, LoggedEvent, LoggedFile } from './log.ts';
 import { verifyRoot } from './verifier.ts';
 
 // A check that finds nothing is worth something only if it finds what is there.
@@ -52,6 +52,7 @@ function soundDatabase(): Database {
           `${version} ${gun} ${version} ${sha256} update ${position}`,
       ),
     expiries: [...repository.current].map(([role, { version }]) => `${gun} ${role} ${version}`),
+    keys: [],
   };
 }
 
@@ -66,12 +67,17 @@ const sound = soundDatabase();
 const [first, second] = sound.events;
 if (first === undefined || second === undefined) throw new RangeError('two events');
 
-const attempt = (files: readonly LoggedFile[], outcome: Attempt['outcome']): Attempt => ({
+const attempt = (
+  files: readonly LoggedFile[],
+  outcome: Attempt['outcome'],
+  isAgain = false,
+): Attempt => ({
   gun,
   what: 'targets',
   publisher: 0,
   api: 0,
   files,
+  isAgain,
   startedAt: 0,
   endedAt: 1,
   outcome,
@@ -115,6 +121,12 @@ describe('the checks after torture', () => {
       sound,
       [attempt([...targets, lost], 'unknown')],
       'no publish is there by half',
+    ],
+    [
+      'a refused retry of what is current',
+      sound,
+      [attempt(targets, 'unknown'), attempt(targets, 'refused', true)],
+      'the same bytes again are accepted while they are current',
     ],
     ['a missing event', { ...sound, events: [second] }, [], 'no gap in the log'],
     [
@@ -167,6 +179,46 @@ describe('the checks after torture', () => {
     ['a projection that stands still', { ...sound, checkpoint: 1 }, [], 'the projection arrives'],
   ])('find %s', (_name, database, attempts, rule) => {
     expect(rulesBroken(database, attempts)).toContain(rule);
+  });
+});
+
+const rulesOfKeysBroken = (
+  events: readonly LoggedEvent[],
+  keys: readonly HeldKey[],
+  listed: readonly string[],
+) => {
+  const history = createHistory();
+  checkKeys({ ...sound, events, keys }, new Set(listed), history);
+  return history.violations.map(({ rule }) => rule);
+};
+
+describe('the check of keys after torture', () => {
+  const made = { position: 3, gun, version: 3, type: 'KeyCreated', files: [] };
+  const created = { ...made, key: { role: 'timestamp', keyid: 'a' } };
+  const held = { keyid: 'a', gun, role: 'timestamp', isPending: true };
+  test('finds nothing where each was made for a question of its own', () => {
+    expect(rulesOfKeysBroken([created], [held], [])).toEqual([]);
+    const used = { ...held, isPending: false };
+    expect(rulesOfKeysBroken([created], [used, { ...held, keyid: 'b' }], ['a'])).toEqual([]);
+  });
+
+  test.each<[string, readonly LoggedEvent[], readonly HeldKey[], string]>([
+    ['that is logged and nowhere', [created], [], 'every key in the log can sign'],
+    [
+      'of another repository',
+      [created],
+      [{ ...held, gun: 'another' }],
+      'every key in the log can sign',
+    ],
+    ['that is logged twice', [created, created], [held], 'no key twice in the log'],
+    [
+      'made beside the one that was asked for',
+      [created],
+      [held, { ...held, keyid: 'b', isPending: false }],
+      'no key is made twice for one question',
+    ],
+  ])('finds one %s', (_name, events, keys, rule) => {
+    expect(rulesOfKeysBroken(events, keys, [])).toContain(rule);
   });
 });
 

@@ -138,6 +138,39 @@ function compare(
   history.violation({ rule: 'log and read model agree', detail });
 }
 
+/**
+ * A signer makes a key where none is pending, and a key stops to be pending when it signs, for which a
+ * root has to list it. So whatever was killed or asked again: a key that is not pending, and that nobody
+ * ever listed, was made for a question that had its answer.
+ */
+export function checkKeys(
+  { events, keys }: Database,
+  listedKeys: ReadonlySet<string>,
+  history: History,
+): void {
+  const held = new Map(keys.map((key) => [key.keyid, key]));
+  const logged = new Set<string>();
+  for (const { gun, key, position } of events) {
+    if (key === undefined) continue;
+    const { role, keyid } = key;
+    const found = held.get(keyid);
+    if (found?.gun !== gun || found.role !== role) {
+      const detail = `the signers have no ${role} key ${keyid}, as position ${position} says`;
+      history.violation({ rule: 'every key in the log can sign', gun, detail });
+    }
+    if (logged.has(keyid)) {
+      const detail = `the ${role} key ${keyid} is recorded again at position ${position}`;
+      history.violation({ rule: 'no key twice in the log', gun, detail });
+    }
+    logged.add(keyid);
+  }
+  for (const { keyid, gun, role, isPending } of keys) {
+    if (isPending || listedKeys.has(keyid)) continue;
+    const detail = `the ${role} key ${keyid} is in no root, and will be in none`;
+    history.violation({ rule: 'no key is made twice for one question', gun, detail });
+  }
+}
+
 function nameOf(gun: string, { role, sha256 }: Pick<LoggedFile, 'role' | 'sha256'>): string {
   return `${gun} ${role} ${sha256}`;
 }
@@ -167,10 +200,24 @@ function checkAttempts(events: readonly LoggedEvent[], history: History): void {
     if (attempt.outcome === 'refused' && isAnywhere) {
       complain(history, attempt, 'no refused publish is in the log');
     }
+    if (attempt.isAgain && attempt.outcome === 'refused' && isThere && isLast(attempt, events)) {
+      complain(history, attempt, 'the same bytes again are accepted while they are current');
+    }
     if (attempt.outcome === 'unknown' && !isThere && places.some((event) => event !== undefined)) {
       complain(history, attempt, 'no publish is there by half');
     }
   }
+}
+
+/** Whether nothing came after it in any of its roles. */
+function isLast({ gun, files }: Attempt, events: readonly LoggedEvent[]): boolean {
+  const own = new Map(files.map(({ role, version }) => [role, version]));
+  return !events.some(
+    (event) =>
+      event.gun === gun &&
+      (event.type === 'RepositoryDeleted' ||
+        event.files.some(({ role, version }) => version > (own.get(role) ?? Infinity))),
+  );
 }
 
 function complain(history: History, attempt: Attempt, rule: string): void {

@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import type { Cluster } from '../cluster.ts';
 
 /** A metafile that an event names. */
 export interface LoggedFile {
@@ -14,6 +15,17 @@ export interface LoggedEvent {
   readonly version: number;
   readonly type: string;
   readonly files: readonly LoggedFile[];
+  /** Of a `KeyCreated`. */
+  readonly key?: { readonly role: string; readonly keyid: string };
+}
+
+/** A key pair that the signers hold. */
+export interface HeldKey {
+  readonly keyid: string;
+  readonly gun: string;
+  readonly role: string;
+  /** It has not signed yet, and is what the next who asks for a key is told. */
+  readonly isPending: boolean;
 }
 
 /** Everything in the database, as SQL sees it. */
@@ -29,9 +41,34 @@ export interface Database {
   readonly changefeed: readonly string[];
   /** `GUN role version`. */
   readonly expiries: readonly string[];
+  readonly keys: readonly HeldKey[];
 }
 
-export async function readDatabase(url: string): Promise<Database> {
+/** Everything that the server's database and the signers' hold. */
+export async function readDatabase({
+  databaseUrl,
+  signerDatabaseUrl,
+}: Pick<Cluster, 'databaseUrl' | 'signerDatabaseUrl'>): Promise<Database> {
+  // The log first: a key is made before it is logged, so none can be missing that the log knows.
+  const logged = await readLog(databaseUrl);
+  return { ...logged, keys: await readKeys(signerDatabaseUrl) };
+}
+
+async function readKeys(url: string): Promise<HeldKey[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<HeldKey>(
+      `select key_id as keyid, gun, private_keys.role, pending_keys.key_id is not null as "isPending"
+       from private_keys left join pending_keys using (key_id)`,
+    );
+    return rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function readLog(url: string): Promise<Omit<Database, 'keys'>> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {
@@ -80,12 +117,24 @@ interface EventRow {
   readonly gun: string;
   readonly version: number;
   readonly type: string;
-  readonly data: { metafiles?: readonly { role: string; version: string; sha256: string }[] };
+  readonly data: {
+    readonly metafiles?: readonly { role: string; version: string; sha256: string }[];
+    readonly role?: string;
+    readonly keyid?: string;
+  };
 }
 
 function loggedEvent({ position, gun, version, type, data }: EventRow): LoggedEvent {
   const files = (data.metafiles ?? []).map(({ role, version, sha256 }) => {
     return { role, version: Number(version), sha256 };
   });
-  return { position: Number(position), gun, version, type, files };
+  const { role, keyid } = data;
+  return {
+    position: Number(position),
+    gun,
+    version,
+    type,
+    files,
+    ...(role !== undefined && keyid !== undefined && { key: { role, keyid } }),
+  };
 }

@@ -3,7 +3,8 @@
 
 import { parseArgs } from 'node:util';
 import { ensureCertificates } from '../../fixtures/certificates.ts';
-import { runChaos } from './chaos.ts';
+import { runChaos, type Figures } from './chaos.ts';
+import { runDurability } from './durability.ts';
 import { FAULT_KINDS, type FaultKind } from './faults.ts';
 import { reportOf } from './report.ts';
 import { expiredScenario, outageScenario, raceScenario, type Findings } from './scenarios.ts';
@@ -15,6 +16,8 @@ const { values } = parseArgs({
     publishers: { type: 'string', default: '8' },
     readers: { type: 'string', default: '4' },
     faults: { type: 'string', default: FAULT_KINDS.join(',') },
+    publishes: { type: 'string', default: '1000' },
+    kills: { type: 'string', default: '100' },
     scenario: { type: 'string', default: 'chaos' },
   },
 });
@@ -43,8 +46,24 @@ async function run(scenario: string): Promise<boolean> {
           .map(faultKind),
         say,
       });
-      console.log(reportOf(seed, figures).join('\n'));
-      return figures.history.violations.length === 0;
+      return reported(`npm run torture -- --seed ${seed}`, figures);
+    }
+    case 'durability': {
+      const seed = whole('seed', values.seed);
+      const [publishes, kills] = [
+        whole('publishes', values.publishes),
+        whole('kills', values.kills),
+      ];
+      const figures = await runDurability({
+        seed,
+        publishes,
+        kills,
+        publishers: whole('publishers', values.publishers),
+        readers: whole('readers', values.readers),
+        say,
+      });
+      const size = `--publishes ${publishes} --kills ${kills}`;
+      return reported(`npm run torture -- --scenario durability ${size} --seed ${seed}`, figures);
     }
     case 'races':
       return told(await raceScenario({ publishers: 64, rounds: 50, freeMs: 10_000, say }));
@@ -53,8 +72,13 @@ async function run(scenario: string): Promise<boolean> {
     case 'outages':
       return told(await outageScenario({ outageMs: 15_000, say }));
     default:
-      return usage(`--scenario knows chaos, races, expired, outages; not ${scenario}`);
+      return usage(`--scenario knows chaos, durability, races, expired, outages; not ${scenario}`);
   }
+}
+
+function reported(command: string, figures: Figures): boolean {
+  console.log(reportOf(command, figures).join('\n'));
+  return figures.history.violations.length === 0;
 }
 
 function told({ figures, wrong }: Findings): boolean {

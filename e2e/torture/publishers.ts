@@ -58,6 +58,8 @@ interface Task {
   readonly api: number;
   /** Of the target; never twice in a repository. */
   readonly name: string;
+  /** It was published before, and the answer was lost. */
+  readonly isAgain?: boolean;
 }
 
 /** Reads, builds on that, and publishes; where the answer is lost, now and then the same again. */
@@ -70,7 +72,41 @@ export async function publishOnce(task: Task, load: Load): Promise<Told | undefi
   const told = await publish(task, plan, load);
   if (told.outcome !== 'unknown' || random.between(0, 1) < 0.5) return told;
   await sleep(PAUSE);
-  return publish({ ...task, api: api + 1 }, plan, load);
+  return publish({ ...task, api: api + 1, isAgain: true }, plan, load);
+}
+
+/**
+ * Publishes targets whose answers are lost, and the same bytes again through another API. Where nobody
+ * else publishes meanwhile the second answer has to be 200, whatever became of the first.
+ *
+ * `lose` makes the answers get lost that come until its promise is fulfilled.
+ */
+export async function publishTwice(
+  tasks: readonly Task[],
+  load: Load,
+  lose: () => Promise<void>,
+): Promise<void> {
+  const plans = await Promise.all(tasks.map((task) => targetsPlan(task, load)));
+  const losing = lose();
+  const publishAll = (isAgain: boolean) =>
+    Promise.all(
+      tasks.map(async (task, index) => {
+        const api = task.api + (isAgain ? 1 : 0);
+        const plan = plans[index];
+        return plan && publish({ ...task, api, isAgain }, plan, load);
+      }),
+    );
+  const first = await publishAll(false);
+  await losing;
+  const again = await publishAll(true);
+  for (const [index, { torment }] of tasks.entries()) {
+    if (again[index]?.text === '200') continue;
+    load.history.violation({
+      rule: 'the same bytes again are accepted while they are current',
+      gun: torment.gun,
+      detail: `${again[index]?.text ?? 'nothing to build on'} after ${first[index]?.text}`,
+    });
+  }
 }
 
 async function planOf(task: Task, load: Load): Promise<Plan | undefined> {
@@ -107,6 +143,17 @@ async function planOf(task: Task, load: Load): Promise<Plan | undefined> {
   }
   const signers = signersOf(torment, root, 'targets');
   return { what: 'targets', parts: [nextTargets('targets', targets, name, signers)] };
+}
+
+async function targetsPlan({ torment, api, name }: Task, { client }: Load) {
+  const [root, targets] = [
+    await client.get(api, torment.gun, 'root.json'),
+    await client.get(api, torment.gun, 'targets.json'),
+  ];
+  if (root.answer?.status !== 200 || targets.answer?.status !== 200) return undefined;
+  const signers = signersOf(torment, readRoot(root.answer.body), 'targets');
+  const part = nextTargets('targets', readTargets(targets.answer.body), name, signers);
+  return { what: 'targets', parts: [part] } as const;
 }
 
 function delegationKeys(torment: Torment, targets: Uint8Array): OwnKey[] {
@@ -181,8 +228,8 @@ async function remove(task: Task, load: Load): Promise<Told> {
   return told;
 }
 
-function whoAndWhere({ publisher, api }: Task, { client }: Load) {
-  return { publisher, api: api % client.urls.length };
+function whoAndWhere({ publisher, api, isAgain = false }: Task, { client }: Load) {
+  return { publisher, api: api % client.urls.length, isAgain };
 }
 
 function outcomeOf({ startedAt, endedAt, outcome, text }: Told) {

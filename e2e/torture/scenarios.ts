@@ -164,7 +164,7 @@ export async function expiredScenario(options: ExpiredOptions): Promise<Findings
         );
         if (seen.size !== 1 || !seen.has(2)) wrong.push(`${gun}: ${[...seen].join(', ')}`);
       }
-      const { events } = await readDatabase(cluster.databaseUrl);
+      const { events } = await readDatabase(cluster);
       const renewals = events.filter(({ type }) => type === 'RoleRenewed').length;
       if (renewals !== repositories) wrong.push(`${renewals} renewals of ${repositories}`);
       wrong.push(...(await everythingHolds(stack)));
@@ -380,7 +380,7 @@ async function current(url: string, torment: Torment) {
 async function everythingHolds({ cluster, urls }: Stack): Promise<string[]> {
   const history: History = createHistory();
   await sleep(1_000); // what was answered 503 may have been appended all the same
-  const database = await readDatabase(cluster.databaseUrl);
+  const database = await readDatabase(cluster);
   checkDatabase(database, history, new Date(0));
   await checkDownloads(urls, database, history);
   await checkChangefeed(urls, database, history);

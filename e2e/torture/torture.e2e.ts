@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { runChaos } from './chaos.ts';
+import { runDurability } from './durability.ts';
 import { FAULT_KINDS } from './faults.ts';
 import { reportOf } from './report.ts';
 import { expiredScenario, raceScenario } from './scenarios.ts';
@@ -24,9 +25,22 @@ test(
     });
 
     const isFine = figures.history.violations.length === 0;
-    expect(isFine ? [] : reportOf(SEED, figures)).toEqual([]);
+    expect(isFine ? [] : reportOf(`seed ${SEED}`, figures)).toEqual([]);
     expect(figures.faults.size).toBeGreaterThan(2);
     expect(figures.statesVerified).toBeGreaterThan(10);
+  },
+);
+
+test(
+  'whoever is killed at whatever moment, what was acknowledged is there, and whole',
+  { timeout: LONG },
+  async () => {
+    const load = { seed: SEED, publishers: 6, readers: 2, say: quietly };
+    const figures = await runDurability({ ...load, publishes: 60, kills: 12 });
+
+    const isFine = figures.history.violations.length === 0;
+    expect(isFine ? [] : reportOf(`seed ${SEED}`, figures)).toEqual([]);
+    expect([...figures.faults.values()].reduce((sum, times) => sum + times, 0)).toBe(12);
   },
 );
 
