@@ -51,7 +51,7 @@ export interface AdmissionFigures {
 }
 
 /** `upload`: before or while its body came; `slow`: cut, to make room; `change`: waited in vain. */
-export type Shed = 'upload' | 'slow' | 'change';
+type Shed = 'upload' | 'slow' | 'change';
 
 /**
  * Lets in what this process can hold and turns the rest away early, so that changes are shed before
