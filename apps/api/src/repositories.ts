@@ -109,6 +109,7 @@ export function createRepositories(events: EventStore): Repositories {
 }
 
 /** What a folded repository takes, estimated from above. */
-function bytesOf({ head, current, keys }: Repository): number {
-  return 1_000 + 2 * head.gun.length + 600 * current.size + 800 * keys.size;
+function bytesOf({ head, current, deletion, keys }: Repository): number {
+  const files = current.size + (deletion?.took.size ?? 0);
+  return 1_000 + 2 * head.gun.length + 600 * files + 800 * keys.size;
 }

@@ -10,7 +10,7 @@ export interface History {
 export function historyOf(stream: readonly RecordedEvent[]): History {
   const broken = firstBrokenLink(stream);
   const rows = stream.map(({ position, version, event }) => {
-    const who = event.cause.subject ?? '';
+    const who = event.cause.subject ?? event.cause.operator ?? '';
     return [String(position), String(version), event.at, event.type, who, what(event)];
   });
   const table = columns([['position', 'version', 'at', 'type', 'who', 'what'], ...rows]);
@@ -29,6 +29,8 @@ function what(event: RepositoryEvent): string {
     case 'UpdatePublished':
     case 'RoleRenewed':
       return event.data.metafiles.map(({ role, version }) => `${role} ${version}`).join(', ');
+    case 'RepositoryRestored':
+      return `what version ${event.data.until} deleted`;
     case 'RepositoryDeleted':
       break;
   }

@@ -90,6 +90,20 @@ describe('a tree', () => {
     expect(await files()).toEqual(expected(inner, again));
   });
 
+  test('has all of a repository whose deletion was taken back', async () => {
+    const { publish, renew, remove, restore } = storyteller(events);
+    const first = await publish(emptyRepository(gunOf('a')));
+    const second = await renew(first.repository);
+    await replay();
+    const removed = await remove(second.repository);
+    await replay();
+    await restore(removed.repository);
+
+    await replay();
+
+    expect(await files()).toEqual(expected(first, second));
+  });
+
   test.each([
     '../../escape',
     'a/../../b',

@@ -1,6 +1,6 @@
 import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { EventStore, MetafileRef, RecordedEvent } from '@scrivener/events';
+import { retold, type EventStore, type MetafileRef, type RecordedEvent } from '@scrivener/events';
 import type { Gun } from '@scrivener/tuf';
 
 /** Where the tree says how far it has got; a dot keeps it from being a GUN's. */
@@ -46,7 +46,7 @@ export class StaticTreeError extends Error {
  */
 export async function openStaticTree(
   root: string,
-  events: Pick<EventStore, 'readAfter' | 'readBytes'>,
+  events: Pick<EventStore, 'readAfter' | 'readBytes' | 'readStream'>,
 ): Promise<StaticTree> {
   await mkdir(root, { recursive: true });
   let { position } = await readState(root, events);
@@ -83,7 +83,7 @@ export async function openStaticTree(
     async apply(batch) {
       const last = batch.at(-1);
       if (last === undefined) return;
-      for (const slice of slices(batch)) await write(slice);
+      for (const slice of slices(await retold(batch, events))) await write(slice);
       const state: State = { position: last.position, hash: last.hash };
       await place(join(root, STATE), Buffer.from(`${JSON.stringify(state)}\n`));
       position = last.position;

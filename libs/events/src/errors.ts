@@ -6,12 +6,14 @@
  * - `UNSTORABLE_EVENT`: an event that no reader could read back
  * - `MISSING_BYTES`: an event names a metafile whose bytes were not handed over with it
  * - `UNREADABLE_EVENT`: what is stored is no event that this version knows
+ * - `NOT_RESTORABLE`: there is no deletion that could be taken back (any more); the message says why
  */
 export type EventLogErrorCode =
   | 'UNSTORABLE_GUN'
   | 'UNSTORABLE_EVENT'
   | 'MISSING_BYTES'
-  | 'UNREADABLE_EVENT';
+  | 'UNREADABLE_EVENT'
+  | 'NOT_RESTORABLE';
 
 export class EventLogError extends Error {
   override readonly name = 'EventLogError';

@@ -1,23 +1,17 @@
 import { assert, bigInt, property, string } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { deserialise, serialise, type FetchedEvent } from './event-json.ts';
-import type { Cause, RepositoryEvent } from './repository-events.ts';
+import type { Cause, MetafileRef, RepositoryEvent } from './repository-events.ts';
 import { gunOf, keyidOf, metafile } from './testing/facts.ts';
 
 const common = { gun: gunOf('a/b'), at: '2026-11-22T10:28:37.927Z', cause: {} };
 const { sha256 } = metafile('root', 1n);
+const ref = (version: bigint): MetafileRef => {
+  const { at: expires } = common;
+  return { role: 'targets/a', version, sha256, length: 0, expires, madeBy: 'client' };
+};
 const published = (version: bigint): RepositoryEvent => {
-  const metafiles = [
-    {
-      role: 'targets/a',
-      version,
-      sha256,
-      length: 0,
-      expires: common.at,
-      madeBy: 'client',
-    } as const,
-  ];
-  return { ...common, type: 'UpdatePublished', data: { metafiles } };
+  return { ...common, type: 'UpdatePublished', data: { metafiles: [ref(version)] } };
 };
 const withCertificates = (): RepositoryEvent => {
   const certificatesExpire = '2036-11-20T10:28:37.000Z';
@@ -39,6 +33,8 @@ const everyCause: Required<Cause> = {
   remoteAddress: '2001:db8::7',
   traceId: 't',
   spanId: 's',
+  operator: 'o',
+  reason: 'why',
 };
 
 describe('deserialise', () => {
@@ -48,6 +44,7 @@ describe('deserialise', () => {
     { ...common, type: 'RoleRenewed', data: { metafiles: [] } },
     { ...common, type: 'RepositoryDeleted', data: {}, cause: { traceId: 't', spanId: 's' } },
     { ...common, type: 'RepositoryDeleted', data: {}, cause: everyCause },
+    { ...common, type: 'RepositoryRestored', data: { metafiles: [ref(1n)], since: 1, until: 2 } },
     { ...common, type: 'KeyCreated', data: { role: 'snapshot', keyid: keyidOf('a'), key } },
   ])('reads what serialise wrote: $type', (event) => {
     expect(deserialise(fetched(event))).toEqual(event);
@@ -63,7 +60,7 @@ describe('deserialise', () => {
   });
 
   const good = fetched(published(1n));
-  const ref = {
+  const stored = {
     role: 'root',
     version: '1',
     sha256,
@@ -71,7 +68,7 @@ describe('deserialise', () => {
     expires: common.at,
     madeBy: 'server',
   };
-  const withRef = (change: object) => ({ data: { metafiles: [{ ...ref, ...change }] } });
+  const withRef = (change: object) => ({ data: { metafiles: [{ ...stored, ...change }] } });
   test.each<[string, Partial<FetchedEvent>]>([
     ['a type of a later version', { type: 'RepositoryRenamed' }],
     ['an empty GUN', { gun: '' }],
@@ -94,6 +91,14 @@ describe('deserialise', () => {
     ['an unknown cause', { cause: { because: 'x' } }],
     ['a cause that is no text', { cause: { subject: 1 } }],
     ['a key of a role without server keys', { type: 'KeyCreated', data: { role: 'root' } }],
+    [
+      'a restoration of no stretch',
+      { type: 'RepositoryRestored', data: { metafiles: [], since: 2, until: 2 } },
+    ],
+    [
+      'a restoration from nowhere',
+      { type: 'RepositoryRestored', data: { metafiles: [], since: 0, until: 2 } },
+    ],
     ['a deletion of something', { type: 'RepositoryDeleted', data: { metafiles: [] } }],
   ])('refuses %s', (_, change) => {
     expect(() => deserialise({ ...good, ...change })).toThrow(

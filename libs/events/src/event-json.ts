@@ -63,6 +63,10 @@ export function dataJson(event: RepositoryEvent): Json {
     case 'UpdatePublished':
     case 'RoleRenewed':
       return { metafiles: event.data.metafiles.map(refJson) };
+    case 'RepositoryRestored': {
+      const { metafiles, since, until } = event.data;
+      return { metafiles: metafiles.map(refJson), since, until };
+    }
     case 'RepositoryDeleted':
       break;
   }
@@ -101,9 +105,10 @@ function parseEvent(stored: FetchedEvent): RepositoryEvent {
     case 'UpdatePublished':
     case 'RoleRenewed': {
       const { metafiles } = members(data, ['metafiles']);
-      if (!Array.isArray(metafiles)) throw new TypeError('metafiles is no list');
-      return { type: stored.type, ...common, data: { metafiles: metafiles.map(refFrom) } };
+      return { type: stored.type, ...common, data: { metafiles: refsFrom(metafiles) } };
     }
+    case 'RepositoryRestored':
+      return { type: stored.type, ...common, data: restoredFrom(data) };
     case 'RepositoryDeleted':
       members(data, []);
       return { type: stored.type, ...common, data: {} };
@@ -124,6 +129,19 @@ function keyFrom(data: unknown) {
 }
 
 const REF = ['role', 'version', 'sha256', 'length', 'expires', 'madeBy'] as const;
+
+function refsFrom(value: unknown): MetafileRef[] {
+  if (!Array.isArray(value)) throw new TypeError('metafiles is no list');
+  return value.map(refFrom);
+}
+
+function restoredFrom(data: unknown) {
+  const { metafiles, since, until } = members(data, ['metafiles', 'since', 'until']);
+  if (!isLength(since) || !isLength(until) || since < 1 || until <= since) {
+    throw new TypeError('no stretch of a stream');
+  }
+  return { metafiles: refsFrom(metafiles), since, until };
+}
 
 function refFrom(value: unknown): MetafileRef {
   const ref = members(value, REF, ['certificatesExpire']);
@@ -151,6 +169,8 @@ const CAUSE = [
   'remoteAddress',
   'traceId',
   'spanId',
+  'operator',
+  'reason',
 ] as const satisfies readonly (keyof Cause)[];
 
 function causeFrom(value: unknown): Cause {

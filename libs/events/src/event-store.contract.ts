@@ -40,20 +40,21 @@ export function eventStoreContract(makeLog: () => Promise<TestLog>): void {
 
   describe('append', () => {
     test('gives back what every reader reads afterwards', async () => {
-      const { publish, renew, makeKey, remove } = storyteller(events);
+      const { publish, renew, makeKey, remove, restore } = storyteller(events);
       const start = fresh();
 
       const key = await makeKey(start);
       const published = await publish(key.repository, ['root', 'targets', 'targets/releases']);
       const renewed = await renew(published.repository, ['snapshot', 'timestamp']);
       const deleted = await remove(renewed.repository);
+      const restored = await restore(deleted.repository);
 
-      const told = [key, published, renewed, deleted].map(({ recorded }) => recorded);
+      const told = [key, published, renewed, deleted, restored].map(({ recorded }) => recorded);
       expect(await events.readStream(start.head.gun, 0)).toEqual(told);
       expect(await events.readStream(start.head.gun, 2)).toEqual(told.slice(2));
       expect(await events.readStream(start.head.gun, 1, 2)).toEqual(told.slice(1, 3));
-      expect(await events.lastPosition()).toBe(deleted.recorded.position);
-      expect(await events.readAfter(key.recorded.position - 1, 4)).toEqual(told);
+      expect(await events.lastPosition()).toBe(restored.recorded.position);
+      expect(await events.readAfter(key.recorded.position - 1, 5)).toEqual(told);
       expect(await events.positionAt(new Date(deleted.recorded.event.at))).toBe(
         deleted.recorded.position,
       );

@@ -17,11 +17,14 @@ export {
   publishUpdate,
   recordKey,
   renewRoles,
+  restoreRepository,
+  type Deletion,
   type NewKey,
   type NewMetafile,
   type Occasion,
   type Publication,
   type Repository,
+  type Restoration,
   type ServerKey,
 } from './repository.ts';
 export type {
@@ -30,7 +33,9 @@ export type {
   MetafileRef,
   RepositoryDeleted,
   RepositoryEvent,
+  RepositoryRestored,
   RoleRenewed,
   UpdatePublished,
 } from './repository-events.ts';
+export { retold } from './retold.ts';
 export { readMoment, type Moment } from './moment.ts';

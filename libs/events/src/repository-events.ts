@@ -33,6 +33,10 @@ export interface Cause {
   readonly traceId?: string;
   /** The span in it that what follows from the event hangs below; only where the trace is recorded. */
   readonly spanId?: string;
+  /** Who typed a command: no request asked for it. */
+  readonly operator?: string;
+  /** Why they did, in their words. */
+  readonly reason?: string;
 }
 
 /** One thing that happened to a repository. Written once, never changed, replayed for ever. */
@@ -54,4 +58,19 @@ export type RoleRenewed = Fact<'RoleRenewed', { metafiles: readonly MetafileRef[
 /** All metadata of the repository is gone from the wire; its keys stay usable (WIRE §10). */
 export type RepositoryDeleted = Fact<'RepositoryDeleted', Record<string, never>>;
 
-export type RepositoryEvent = KeyCreated | UpdatePublished | RoleRenewed | RepositoryDeleted;
+/**
+ * A deletion was taken back: the repository is what it was before, version by version. `metafiles` are
+ * those that are current again; what else is on the wire again, the events of the stream tell from
+ * version `since` to before `until`, which is the deletion (`retold` reads them).
+ */
+export type RepositoryRestored = Fact<
+  'RepositoryRestored',
+  { metafiles: readonly MetafileRef[]; since: number; until: number }
+>;
+
+export type RepositoryEvent =
+  | KeyCreated
+  | UpdatePublished
+  | RoleRenewed
+  | RepositoryDeleted
+  | RepositoryRestored;

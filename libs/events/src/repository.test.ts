@@ -10,6 +10,7 @@ import {
   publishUpdate,
   recordKey,
   renewRoles,
+  restoreRepository,
   type NewMetafile,
   type Repository,
 } from './repository.ts';
@@ -36,6 +37,8 @@ const published = (versions: Partial<Record<RoleName, bigint>>): RepositoryEvent
   };
 };
 const deleted: RepositoryEvent = { type: 'RepositoryDeleted', gun, at, cause, data: {} };
+const windowMs = 3_600_000;
+const restored = (repository: Repository) => restoreRepository(repository, { at, cause, windowMs });
 const keyCreated = (name: string): RepositoryEvent => {
   return {
     type: 'KeyCreated',
@@ -76,6 +79,19 @@ describe('evolve', () => {
 
     expect(versions(repository)).toEqual({});
     expect([...repository.keys]).toEqual([[keyidOf('a'), { role: 'timestamp', key }]]);
+  });
+
+  test('takes a deletion back as if it had not been', () => {
+    const events = [
+      keyCreated('a'),
+      published({ root: 1n, targets: 1n }),
+      published({ targets: 2n }),
+    ];
+    const before = given(...events);
+    const after = given(...events, deleted, restored(given(...events, deleted)));
+
+    const { head: _, position: __, ...rest } = after;
+    expect(rest).toEqual({ current: before.current, keys: before.keys, since: 2 });
   });
 
   test('leaves the repository before it as it was', () => {
@@ -184,5 +200,62 @@ describe('deleteRepository', () => {
     ['one that is deleted already', given(published({ root: 1n }), deleted)],
   ])('adds nothing for %s', (_, repository) => {
     expect(deleteRepository(repository, { at, cause })).toBeUndefined();
+  });
+});
+
+describe('restoreRepository', () => {
+  const life = [keyCreated('a'), published({ root: 1n }), published({ targets: 1n, root: 2n })];
+
+  test('brings back what was current, and says where the rest is told', () => {
+    expect(restored(given(...life, deleted))).toEqual({
+      type: 'RepositoryRestored',
+      gun,
+      at,
+      cause,
+      data: { metafiles: files({ root: 2n, targets: 1n }).map(refTo), since: 2, until: 4 },
+    });
+  });
+
+  test('does so again, with all that was before the first deletion', () => {
+    const again = [...life, deleted, restored(given(...life, deleted)), deleted];
+
+    expect(restored(given(...again)).data).toMatchObject({ since: 2, until: 6 });
+  });
+
+  test('of two lives takes the last', () => {
+    const lives = [...life, deleted, published({ root: 1n }), deleted];
+
+    expect(restored(given(...lives)).data).toMatchObject({ since: 5, until: 6 });
+  });
+
+  test('is possible to the end of the window, and not after it', () => {
+    const later = (ms: number) => {
+      const now = new Date(Date.parse(at) + ms).toISOString();
+      return restoreRepository(given(...life, deleted), { at: now, cause, windowMs });
+    };
+
+    expect(later(windowMs)).toMatchObject({ type: 'RepositoryRestored' });
+    expect(() => later(windowMs + 1)).toThrow(
+      'was deleted at 2026-11-22T10:28:37.927Z, and that is too long ago',
+    );
+  });
+
+  test.each<[string, Repository, string]>([
+    ['a repository that never was', given(), 'the log has no events of'],
+    ['one that has keys only', given(keyCreated('a')), 'nothing was ever published'],
+    ['one that is there', given(...life), 'is not deleted'],
+    ['one that was published anew', given(...life, deleted, published({ root: 1n })), 'version 5'],
+    [
+      'one that is restored already',
+      given(...life, deleted, restored(given(...life, deleted))),
+      'is not',
+    ],
+  ])('refuses %s', (_, repository, message) => {
+    expect(() => restored(repository)).toThrow(
+      expect.objectContaining({
+        code: 'NOT_RESTORABLE',
+        message: expect.stringContaining(message),
+      }),
+    );
   });
 });

@@ -7,6 +7,7 @@ import {
   type RoleName,
   type ServerRole,
 } from '@scrivener/tuf';
+import { EventLogError } from './errors.ts';
 import { emptyHead } from './event-hash.ts';
 import type { RecordedEvent, StreamHead } from './event-store.ts';
 import type {
@@ -14,6 +15,7 @@ import type {
   KeyCreated,
   MetafileRef,
   RepositoryDeleted,
+  RepositoryRestored,
   RoleRenewed,
   UpdatePublished,
 } from './repository-events.ts';
@@ -24,6 +26,16 @@ export interface ServerKey {
   readonly key: PublicKey;
 }
 
+/** A deletion that nothing was published after. */
+export interface Deletion {
+  /** Of the event. */
+  readonly version: number;
+  readonly at: string;
+  /** What was current before it, and the version of the event that had begun it. */
+  readonly took: ReadonlyMap<RoleName, MetafileRef>;
+  readonly since: number;
+}
+
 /** What the log says about one repository: all that decisions are made on. */
 export interface Repository {
   /** What the next event builds on. */
@@ -32,12 +44,16 @@ export interface Repository {
   readonly position: number;
   /** The current metafile of each role; empty before the first publish and after a deletion. */
   readonly current: ReadonlyMap<RoleName, MetafileRef>;
+  /** Version of the event that began what is current: its first publish; 0 where nothing is. */
+  readonly since: number;
+  /** What took all that was current, as long as nothing is. */
+  readonly deletion?: Deletion;
   /** Every key the signer ever made for it; a deletion takes none away (WIRE §10). */
   readonly keys: ReadonlyMap<KeyId, ServerKey>;
 }
 
 export function emptyRepository(gun: Gun): Repository {
-  return { head: emptyHead(gun), position: 0, current: new Map(), keys: new Map() };
+  return { head: emptyHead(gun), position: 0, current: new Map(), since: 0, keys: new Map() };
 }
 
 /** Evolves: the repository after an event. Never refuses one; what is in the log happened. */
@@ -49,7 +65,7 @@ export function evolve(repository: Repository, recorded: RecordedEvent): Reposit
 export function evolveAll(repository: Repository, stream: readonly RecordedEvent[]): Repository {
   const current = new Map(repository.current);
   const keys = new Map(repository.keys);
-  let { head, position } = repository;
+  let { head, position, since, deletion } = repository;
   for (const recorded of stream) {
     const { version, hash, event } = recorded;
     head = { gun: event.gun, version, hash };
@@ -60,14 +76,24 @@ export function evolveAll(repository: Repository, stream: readonly RecordedEvent
         break;
       case 'UpdatePublished':
       case 'RoleRenewed':
+        if (current.size === 0) since = version;
+        deletion = undefined;
         for (const metafile of event.data.metafiles) current.set(metafile.role, metafile);
         break;
       case 'RepositoryDeleted':
+        if (current.size > 0) deletion = { version, at: event.at, took: new Map(current), since };
         current.clear();
+        since = 0;
+        break;
+      case 'RepositoryRestored':
+        ({ since } = event.data);
+        deletion = undefined;
+        current.clear();
+        for (const metafile of event.data.metafiles) current.set(metafile.role, metafile);
         break;
     }
   }
-  return { head, position, current, keys };
+  return { head, position, current, since, ...(deletion && { deletion }), keys };
 }
 
 /** When, and who asked. */
@@ -148,6 +174,46 @@ export function deleteRepository(
 ): RepositoryDeleted | undefined {
   if (current.size === 0) return undefined;
   return { type: 'RepositoryDeleted', gun: head.gun, at, cause, data: {} };
+}
+
+export interface Restoration extends Occasion {
+  /** How long after a deletion it may be taken back, in milliseconds. */
+  readonly windowMs: number;
+}
+
+/** Events that a restoration tells again at most: they are projected at once. */
+const LONGEST_LIFE = 50_000;
+
+/**
+ * Decides: that the last deletion is taken back. What was current is so again, with its old versions, so
+ * none goes back for clients that saw it; nothing is signed. Throws `EventLogError` (`NOT_RESTORABLE`).
+ */
+export function restoreRepository(
+  { head, current, since, deletion }: Repository,
+  { at, cause, windowMs }: Restoration,
+): RepositoryRestored {
+  const { gun, version } = head;
+  if (version === 0) throw notRestorable(`the log has no events of ${gun}`);
+  if (deletion === undefined) {
+    throw notRestorable(
+      current.size > 0
+        ? `${gun} is not deleted: what is current was begun in version ${since} of its log`
+        : `nothing was ever published in ${gun}`,
+    );
+  }
+  if (Date.parse(at) - Date.parse(deletion.at) > windowMs) {
+    throw notRestorable(`${gun} was deleted at ${deletion.at}, and that is too long ago`);
+  }
+  if (deletion.version - deletion.since > LONGEST_LIFE) {
+    throw notRestorable(`${gun} had more than ${LONGEST_LIFE} events before it was deleted`);
+  }
+  const metafiles = [...deletion.took.values()];
+  const data = { metafiles, since: deletion.since, until: deletion.version };
+  return { type: 'RepositoryRestored', gun, at, cause, data };
+}
+
+function notRestorable(message: string): EventLogError {
+  return new EventLogError('NOT_RESTORABLE', message);
 }
 
 function refTo({ bytes, ...file }: NewMetafile): MetafileRef {

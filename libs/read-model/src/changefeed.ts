@@ -8,13 +8,14 @@ export interface ChangeRow extends Omit<Change, 'id' | 'createdAt'> {
   readonly position: number;
 }
 
-/** The changes that a stretch of the log adds: one for each stored timestamp and each deletion (WIRE §9, §10). */
+/** The changes that a stretch of the log adds: one for each timestamp that becomes current and each deletion (WIRE §9, §10). */
 export function changeRows(events: readonly RecordedEvent[]): ChangeRow[] {
   return events.flatMap(({ position, event }): ChangeRow[] => {
     const { gun, at: createdAt } = event;
     switch (event.type) {
       case 'UpdatePublished':
       case 'RoleRenewed':
+      case 'RepositoryRestored':
         return event.data.metafiles
           .filter(({ role }) => role === 'timestamp')
           .map(({ version, sha256 }) => {

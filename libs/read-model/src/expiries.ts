@@ -105,7 +105,7 @@ export interface ExpiryChanges {
   readonly current: readonly ExpiryRow[];
 }
 
-/** What a stretch of the log does to `expiries`. Pure and total, as `metafileChanges` is. */
+/** What a stretch of the log does to `expiries`. Pure and total, and of `retold` events, as `metafileChanges` is. */
 export function expiryChanges(events: readonly RecordedEvent[]): ExpiryChanges {
   const removed = new Set<Gun>();
   const current = new Map<Gun, Map<string, ExpiryRow>>();
@@ -145,6 +145,7 @@ function expiryRows(event: RecordedEvent['event']): ExpiryRow[] {
     }
     case 'KeyCreated':
     case 'RepositoryDeleted':
+    case 'RepositoryRestored':
       break;
   }
   return [];

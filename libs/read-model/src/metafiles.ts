@@ -21,7 +21,8 @@ export interface MetafileChanges {
 /**
  * What a stretch of the log does to `metafiles`. Pure and total: a replay from the start gives the
  * same table, and no event that is in the log can stop it. Where an event repeats a version, which
- * no decision allows, the later one counts.
+ * no decision allows, the later one counts. Of `retold` events: a restoration says itself only what is
+ * current.
  */
 export function metafileChanges(events: readonly RecordedEvent[]): MetafileChanges {
   const removed = new Set<Gun>();
@@ -54,6 +55,7 @@ function metafileRows({ position, event }: RecordedEvent): MetafileRow[] {
     }
     case 'KeyCreated':
     case 'RepositoryDeleted':
+    case 'RepositoryRestored':
       break;
   }
   return [];

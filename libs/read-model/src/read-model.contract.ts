@@ -181,6 +181,83 @@ export function readModelContract(make: () => Promise<TestReadModel>): void {
     });
   });
 
+  describe('a deletion that is taken back', () => {
+    const roles: readonly RoleName[] = ['root', 'targets', 'targets/releases'];
+    const answers = async (versions: readonly bigint[]) =>
+      Promise.all(
+        [...roles, 'snapshot' as const, 'timestamp' as const].flatMap((role) => [
+          readModel.current(gun, role),
+          ...versions.map((version) => readModel.byVersion(gun, role, version)),
+        ]),
+      );
+    const horizon = { before: new Date('2100-01-01'), limit: 100 };
+    const expiring = async () => [
+      ...(await readModel.expiries.soonest({ ...horizon, madeBy: 'client' })),
+      ...(await readModel.expiries.soonest({ ...horizon, madeBy: 'server' })),
+    ];
+
+    test.each([
+      ['one batch', async () => {}],
+      ['a batch for each event', () => projectAll()],
+    ])('leaves every file and expiry as it was (%s)', async (_, pause) => {
+      let { repository } = await tell.publish(start, roles);
+      await pause();
+      ({ repository } = await tell.publish(repository, ['targets/releases']));
+      ({ repository } = await tell.renew(repository));
+      await projectAll();
+      const [files, expiries] = [await answers([1n, 2n, 3n]), await expiring()];
+      expect(expiries).toHaveLength(5);
+      for (let times = 0; times < 2; times += 1) {
+        ({ repository } = await tell.remove(repository));
+        await pause();
+        ({ repository } = await tell.restore(repository));
+        await pause();
+      }
+      await projectAll();
+
+      expect(await answers([1n, 2n, 3n])).toEqual(files);
+      expect(await expiring()).toEqual(expiries);
+      await tell.publish(repository, ['targets']);
+      await projectAll();
+      expect((await readModel.current(gun, 'timestamp'))?.version).toBe(4n);
+    });
+
+    test('does not bring back an earlier life', async () => {
+      const one = await tell.publish(start, roles);
+      const gone = await tell.remove(one.repository);
+      const two = await tell.publish(gone.repository, ['root', 'targets']);
+      const deleted = await tell.remove(two.repository);
+      await projectAll();
+      await tell.restore(deleted.repository);
+      await projectAll();
+
+      for (const { role, sha256 } of one.metafiles) {
+        expect(await readModel.byChecksum(gun, role, sha256)).toBeUndefined();
+      }
+      for (const { role, sha256 } of two.metafiles) {
+        expect((await readModel.current(gun, role))?.sha256).toBe(sha256);
+      }
+    });
+
+    test('is an update in the changefeed, of the timestamp that is current again', async () => {
+      const published = await tell.publish(start);
+      const deleted = await tell.remove(published.repository);
+      const restored = await tell.restore(deleted.repository);
+      await projectAll();
+
+      expect(await readModel.changes({ changeId: 2, records: 100 })).toEqual([
+        {
+          id: 3,
+          createdAt: new Date(restored.recorded.event.at),
+          gun,
+          version: 1n,
+          sha256: published.metafiles.find(({ role }) => role === 'timestamp')?.sha256,
+          category: 'update',
+        },
+      ]);
+    });
+  });
+
   describe('the changefeed', () => {
     test('has one change for each timestamp and each deletion', async () => {
       const key = await tell.makeKey(start);
@@ -333,7 +410,10 @@ export function readModelContract(make: () => Promise<TestReadModel>): void {
     test('gives the same again, and goes on from there', async () => {
       const one = await tell.publish((await tell.publish(start)).repository);
       const gone = await tell.remove(one.repository);
-      const again = await tell.publish(gone.repository, ['root', 'targets']);
+      const deleted = await tell.remove(
+        (await tell.publish(gone.repository, ['root', 'targets'])).repository,
+      );
+      const again = await tell.restore(deleted.repository);
       await projectAll();
       const answers = async () => ({
         files: await Promise.all(
@@ -353,7 +433,7 @@ export function readModelContract(make: () => Promise<TestReadModel>): void {
       await tell.publish(again.repository);
       await projectAll();
       expect((await readModel.current(gun, 'targets'))?.version).toBe(2n);
-      expect(ids(await readModel.changes({ changeId: -1, records: 1 }))).toEqual([5]);
+      expect(ids(await readModel.changes({ changeId: -1, records: 1 }))).toEqual([7]);
     });
   });
 

@@ -77,6 +77,7 @@ function published(happened: readonly RecordedEvent[], { role, version, sha256 }
   const by = happened.findLast(
     ({ event }) =>
       'metafiles' in event.data &&
+      event.type !== 'RepositoryRestored' && // which brought it back as it was
       event.data.metafiles.some((each) => each.role === role && each.sha256 === sha256),
   );
   return { version, sha256, publishedAt: new Date(by?.event.at ?? 0) };

@@ -252,14 +252,20 @@ async function readContents(
   return (ref) => (ref && read.get(ref.sha256)) ?? NOTHING;
 }
 
-/** The position of the last event that published a role, or took all roles away. */
+/** The position of the last event that published a role, took all roles away, or brought them back. */
 function lastEvents(between: readonly RecordedEvent[]): (role: RoleName) => number | undefined {
   const last = new Map<RoleName, number>();
   let ofAll: number | undefined;
+  let beforeDeletion: ReadonlyMap<RoleName, number> = new Map();
   for (const { position, event } of between) {
-    if ('metafiles' in event.data) {
+    if (event.type === 'RepositoryRestored') {
+      for (const { role } of event.data.metafiles) {
+        last.set(role, beforeDeletion.get(role) ?? position);
+      }
+    } else if ('metafiles' in event.data) {
       for (const { role } of event.data.metafiles) last.set(role, position);
     } else if (event.type === 'RepositoryDeleted') {
+      beforeDeletion = new Map(last);
       last.clear();
       ofAll = position;
     }

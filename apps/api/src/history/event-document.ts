@@ -13,6 +13,8 @@ export const causeDocument = z
     certificate: z.string().optional().describe('subject of the client’s certificate'),
     certificate_sha256: sha256.optional(),
     remote_address: z.string().optional().describe('for administrators, where it is noted'),
+    operator: z.string().optional().describe('who typed a command'),
+    reason: z.string().optional().describe('why they did, in their words'),
     trace_id: z.string().optional(),
     span_id: z.string().optional(),
   })
@@ -25,7 +27,9 @@ export const eventDocument = z.strictObject({
   version: z.int().min(1).describe('place in the log of this repository'),
   type: z
     .string()
-    .describe('`KeyCreated`, `UpdatePublished`, `RoleRenewed`, `RepositoryDeleted` …'),
+    .describe(
+      '`KeyCreated`, `UpdatePublished`, `RoleRenewed`, `RepositoryDeleted`, `RepositoryRestored` …',
+    ),
   at: instant,
   hash: sha256.describe('of the event and of the hash before it'),
   cause: causeDocument,
@@ -135,6 +139,8 @@ export function causeOf(
     ...(certificate !== undefined && { certificate }),
     ...(certificateSha256 !== undefined && { certificate_sha256: certificateSha256 }),
     ...(isAdmin && remoteAddress !== undefined && { remote_address: remoteAddress }),
+    ...(cause.operator !== undefined && { operator: cause.operator }),
+    ...(cause.reason !== undefined && { reason: cause.reason }),
     ...(cause.traceId !== undefined && { trace_id: cause.traceId }),
     ...(cause.spanId !== undefined && { span_id: cause.spanId }),
   };

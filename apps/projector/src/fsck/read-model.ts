@@ -51,16 +51,35 @@ export function expectedReadModel(): Expected {
   const metafiles = new Map<string, MetafileRow>();
   const expiries = new Map<string, ExpiryRow>();
   const changes: Values = new Map();
+  /** What the last deletion took. */
+  let buried = { metafiles: [...metafiles], expiries: [...expiries] };
+
+  const bury = () => {
+    buried = { metafiles: [...metafiles], expiries: [...expiries] };
+    metafiles.clear();
+    expiries.clear();
+  };
+  const raise = () => {
+    for (const [key, row] of buried.metafiles) metafiles.set(key, row);
+    for (const [key, row] of buried.expiries) expiries.set(key, row);
+  };
+  const take = (events: readonly RecordedEvent[]) => {
+    for (const row of metafileChanges(events).added) {
+      metafiles.set(`${row.role} ${row.version}`, row);
+    }
+    for (const row of expiryChanges(events).current) {
+      const key = `${row.role} ${row.subject}`;
+      if ((expiries.get(key)?.version ?? row.version) <= row.version) expiries.set(key, row);
+    }
+  };
+
   return {
     add(events) {
-      const { removed, added } = metafileChanges(events);
-      if (removed.length > 0) metafiles.clear();
-      for (const row of added) metafiles.set(`${row.role} ${row.version}`, row);
-      const expiring = expiryChanges(events);
-      if (expiring.removed.length > 0) expiries.clear();
-      for (const row of expiring.current) {
-        const key = `${row.role} ${row.subject}`;
-        if ((expiries.get(key)?.version ?? row.version) <= row.version) expiries.set(key, row);
+      for (const stretch of stretches(events)) {
+        const type = stretch[0]?.event.type;
+        if (type === 'RepositoryDeleted') bury();
+        if (type === 'RepositoryRestored') raise();
+        take(stretch);
       }
       for (const row of changeRows(events)) {
         changes.set(`${changes.size + 1}`, {
@@ -86,6 +105,17 @@ export function expectedReadModel(): Expected {
       ];
     },
   };
+}
+
+/** In order; a deletion or a restoration begins one. */
+function* stretches(events: readonly RecordedEvent[]): Generator<readonly RecordedEvent[]> {
+  let start = 0;
+  for (const [index, { event }] of events.entries()) {
+    if (event.type !== 'RepositoryDeleted' && event.type !== 'RepositoryRestored') continue;
+    yield events.slice(start, index);
+    start = index;
+  }
+  yield events.slice(start);
 }
 
 /** With the microseconds that a database could have, and that are none in the log. */

@@ -8,6 +8,7 @@ import {
   type MetafileRef,
   type RecordedEvent,
   type RepositoryEvent,
+  type RepositoryRestored,
 } from '@scrivener/events';
 import {
   certificatesExpireAt,
@@ -20,6 +21,7 @@ import {
   type Gun,
   type Metafile,
   type Sha256,
+  type TrustedPast,
 } from '@scrivener/tuf';
 import type { Finding } from './finding.ts';
 
@@ -66,7 +68,7 @@ interface Link {
 export function checkStream(): StreamCheck {
   const found: Finding[] = [];
   let gun: string | undefined;
-  let past = NOTHING_TRUSTED;
+  let life: Life = NO_LIFE;
   let version = 0;
   let position = 0;
   /** What the next hash may build on: two where this row's own hash is in doubt, none after a gap. */
@@ -153,9 +155,9 @@ export function checkStream(): StreamCheck {
         checkHash(row, event, witness);
         if (event !== undefined) {
           const place = { position: row.position, gun: row.gun, version: row.version };
-          const { flaws, past: after } = checkEvent(event, files, past);
+          const { flaws, life: after } = checkEvent(event, { files, life, version: row.version });
           for (const flaw of flaws) found.push({ ...place, ...flaw });
-          past = after;
+          life = after;
           recorded.push({ position: row.position, version: row.version, hash: row.hash, event });
         }
         gun ??= row.gun;
@@ -203,18 +205,42 @@ function readEvent(row: StoredRow, found: Finding[]): RepositoryEvent | undefine
 
 type EventFlaw = Pick<Finding, 'kind' | 'reason' | 'role' | 'column'>;
 
+/** What a repository is from its first publish to its deletion. */
+interface Life {
+  readonly past: TrustedPast;
+  /** Checksums, by role. */
+  readonly current: ReadonlyMap<string, string>;
+  /** Version of the event that began it; 0 before the first publish. */
+  readonly since: number;
+  /** The one that was deleted last, which a restoration may bring back, and by which version. */
+  readonly before?: { readonly life: Life; readonly until: number };
+}
+
+const NO_LIFE: Life = { past: NOTHING_TRUSTED, current: new Map(), since: 0 };
+
+interface Scene {
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly life: Life;
+  /** Of the event in its stream. */
+  readonly version: number;
+}
+
 function checkEvent(
   event: RepositoryEvent,
-  files: ReadonlyMap<string, Uint8Array>,
-  past: typeof NOTHING_TRUSTED,
-): { readonly flaws: readonly EventFlaw[]; readonly past: typeof NOTHING_TRUSTED } {
+  { files, life, version }: Scene,
+): { readonly flaws: readonly EventFlaw[]; readonly life: Life } {
   switch (event.type) {
-    case 'RepositoryDeleted':
-      return { flaws: [], past: NOTHING_TRUSTED };
+    case 'RepositoryDeleted': {
+      const { past, current, since } = life; // but not the one before it
+      const before = { life: { past, current, since }, until: version };
+      return { flaws: [], life: { ...NO_LIFE, before } };
+    }
+    case 'RepositoryRestored':
+      return checkRestored(event, life);
     case 'KeyCreated': {
       const isNamed = keyId(event.data.key) === event.data.keyid;
       const reason = 'the keyid is not that of the key';
-      return { flaws: isNamed ? [] : [{ kind: 'event', column: 'data', reason }], past };
+      return { flaws: isNamed ? [] : [{ kind: 'event', column: 'data', reason }], life };
     }
     case 'UpdatePublished':
     case 'RoleRenewed': {
@@ -226,10 +252,36 @@ function checkEvent(
         if (wrong !== undefined) flaws.push({ kind: 'file', role: ref.role, reason: wrong });
         if (bytes !== undefined) metafiles.push({ ...ref, bytes });
       }
-      const verified = verifyPublished(past, event.gun, metafiles, new Date(event.at));
-      return { flaws: [...flaws, ...verified.flaws], past: verified.past };
+      const verified = verifyPublished(life.past, event.gun, metafiles, new Date(event.at));
+      const current = new Map(life.current);
+      for (const { role, sha256 } of event.data.metafiles) current.set(role, sha256);
+      const since = life.since === 0 ? version : life.since;
+      return {
+        flaws: [...flaws, ...verified.flaws],
+        life: { past: verified.past, current, since },
+      };
     }
   }
+}
+
+/** A restoration brings back what was deleted, and nothing else. */
+function checkRestored(
+  { data }: RepositoryRestored,
+  life: Life,
+): { readonly flaws: readonly EventFlaw[]; readonly life: Life } {
+  const flaw = { kind: 'event', column: 'data' } as const;
+  const { before } = life;
+  if (before === undefined) {
+    return { flaws: [{ ...flaw, reason: 'there is no deletion that it takes back' }], life };
+  }
+  const { current, since } = before.life;
+  const isSame =
+    data.since === since &&
+    data.until === before.until &&
+    data.metafiles.length === current.size &&
+    data.metafiles.every(({ role, sha256 }) => current.get(role) === sha256);
+  const reason = 'it brings back something else than was deleted';
+  return { flaws: isSame ? [] : [{ ...flaw, reason }], life: before.life };
 }
 
 /** What an event says of a file and is not so. */

@@ -370,7 +370,7 @@ function lastDeeds(stream: readonly RecordedEvent[], rotations: readonly Rotatio
     .map(({ position, event }) => ({
       at: event.at.slice(0, 19).replace('T', ' '),
       position: String(position),
-      who: event.cause.subject ?? event.cause.certificate ?? 'not known',
+      who: event.cause.subject ?? event.cause.certificate ?? event.cause.operator ?? 'not known',
       what: whatOf(event, rotated.get(position)),
     }));
 }
@@ -388,6 +388,10 @@ function whatOf(event: RecordedEvent['event'], rotated: readonly string[] = []):
     }
     case 'RepositoryDeleted':
       return 'deleted the repository';
+    case 'RepositoryRestored': {
+      const { reason } = event.cause;
+      return `took the deletion back${reason === undefined ? '' : `: ${reason}`}`;
+    }
   }
 }
 

@@ -9,7 +9,7 @@ export interface Span {
   readonly to?: number;
   readonly expires: number;
   readonly madeBy: 'client' | 'server';
-  /** Published by a client together with others, or only renewed. */
+  /** Published by a client together with others, or only renewed or brought back. */
   readonly isRenewal: boolean;
   readonly position: number;
 }
@@ -37,7 +37,7 @@ export function lanesOf(stream: readonly RecordedEvent[]): Lane[] {
       const spans = lanes.get(role) ?? [];
       lanes.set(role, spans);
       close(spans, from);
-      const isRenewal = event.type === 'RoleRenewed';
+      const isRenewal = event.type !== 'UpdatePublished';
       spans.push({ version, from, expires: Date.parse(expires), madeBy, isRenewal, position });
     }
   }

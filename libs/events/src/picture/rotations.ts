@@ -1,6 +1,6 @@
 import { contentsOf, type Metafile, type RoleName, type Sha256 } from '@scrivener/tuf';
 import type { EventStore, RecordedEvent } from '../event-store.ts';
-import type { MetafileRef } from '../repository-events.ts';
+import type { MetafileRef, RepositoryEvent } from '../repository-events.ts';
 
 /** A root that trusts other keys than the one before it. */
 export interface Rotation {
@@ -49,13 +49,17 @@ function rootsOf(stream: readonly RecordedEvent[]): Root[] {
   let isFirst = true;
   for (const { position, event } of stream) {
     if (event.type === 'RepositoryDeleted') isFirst = true;
-    const published = event.type === 'UpdatePublished' ? event.data.metafiles : [];
-    const ref = published.find(({ role }) => role === 'root');
+    const ref = metafilesOf(event).find(({ role }) => role === 'root');
     if (ref === undefined) continue;
     roots.push({ position, ref, isFirst });
     isFirst = false;
   }
   return roots;
+}
+
+function metafilesOf(event: RepositoryEvent): readonly MetafileRef[] {
+  const hasRoots = event.type === 'UpdatePublished' || event.type === 'RepositoryRestored';
+  return hasRoots ? event.data.metafiles : [];
 }
 
 /** The keyids and threshold of each role as one text. */

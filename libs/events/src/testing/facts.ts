@@ -15,6 +15,7 @@ import {
   publishUpdate,
   recordKey,
   renewRoles,
+  restoreRepository,
   type NewMetafile,
   type Repository,
 } from '../repository.ts';
@@ -57,6 +58,8 @@ export interface Storyteller {
   readonly renew: (repository: Repository, roles?: readonly ServerRole[]) => Promise<Told>;
   readonly makeKey: (repository: Repository, role?: ServerRole) => Promise<Told>;
   readonly remove: (repository: Repository) => Promise<Told>;
+  /** Takes the deletion back. */
+  readonly restore: (repository: Repository) => Promise<Told>;
 }
 
 /** Tells a log what happens to repositories. */
@@ -91,6 +94,10 @@ export function storyteller(events: EventStore, now: () => string = clock()): St
       return add(repository, recordKey(repository, { role, keyid, key, at: now(), cause: {} }));
     },
     remove: (repository) => add(repository, deleteRepository(repository, { at: now(), cause: {} })),
+    restore(repository) {
+      const event = restoreRepository(repository, { at: now(), cause: {}, windowMs: 3_600_000 });
+      return add(repository, event);
+    },
   };
 }
 

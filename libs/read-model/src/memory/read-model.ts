@@ -1,4 +1,4 @@
-import type { EventStore, RecordedEvent } from '@scrivener/events';
+import { retold, type EventStore, type RecordedEvent } from '@scrivener/events';
 import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
 import { changeRows, pageOf } from '../changefeed.ts';
 import { metafileChanges, type MetafileRow } from '../metafiles.ts';
@@ -47,7 +47,7 @@ export function memoryReadModel(events: EventStore): ReadModel {
   };
   const projectBatch = async () => {
     const batch = await events.readAfter(projected.position, BATCH);
-    apply(projected, batch);
+    apply(projected, batch, await retold(batch, events));
     memory?.forget(batch.map(({ event }) => event.gun));
     waiters.reached(projected.position);
     return batch.length === BATCH ? 'more' : 'idle';
@@ -119,14 +119,18 @@ async function projectedFromStart(events: EventStore): Promise<Projected> {
   const projected = nothing();
   for (;;) {
     const batch = await events.readAfter(projected.position, BATCH);
-    apply(projected, batch);
+    apply(projected, batch, await retold(batch, events));
     if (batch.length < BATCH) return projected;
   }
 }
 
 /** Nothing is awaited here, so readers see all of a batch or nothing. */
-function apply(projected: Projected, batch: readonly RecordedEvent[]): void {
-  const { removed, added } = metafileChanges(batch);
+function apply(
+  projected: Projected,
+  batch: readonly RecordedEvent[],
+  told: readonly RecordedEvent[],
+): void {
+  const { removed, added } = metafileChanges(told);
   for (const gun of removed) projected.files.delete(gun);
   for (const row of added) addRow(projected, row);
   for (const { createdAt, gun, version, sha256, category } of changeRows(batch)) {
@@ -134,7 +138,7 @@ function apply(projected: Projected, batch: readonly RecordedEvent[]): void {
     const change = { id, createdAt: new Date(createdAt), gun, version, sha256, category };
     projected.changes.push(change);
   }
-  projected.expiries.apply(batch);
+  projected.expiries.apply(told);
   projected.position = batch.at(-1)?.position ?? projected.position;
 }
 

@@ -1,5 +1,6 @@
-import type { RecordedEvent } from '@scrivener/events';
+import { retold, type RecordedEvent } from '@scrivener/events';
 import { eventColumns, recordedEvent, type EventRow } from '@scrivener/events/postgres';
+import type { Gun } from '@scrivener/tuf';
 import type { ClientBase, Pool } from 'pg';
 import { changeRows } from '../changefeed.ts';
 import { ReadModelError } from '../errors.ts';
@@ -80,9 +81,12 @@ async function writeBatch(
   { checkpoint, events }: Batch,
   position: number,
 ): Promise<boolean> {
-  const { removed, added } = metafileChanges(events);
+  const told = await retold(events, {
+    readStream: (gun, after, limit) => readStream(connection, gun, after, limit),
+  });
+  const { removed, added } = metafileChanges(told);
   const changes = changeRows(events);
-  const { current } = expiryChanges(events); // of the same repositories as `removed`
+  const { current } = expiryChanges(told); // of the same repositories as `removed`
   const { rows } = await connection.query({
     name: 'write batch',
     text: WRITE,
@@ -114,6 +118,20 @@ async function writeBatch(
     ],
   });
   return rows.length === 1;
+}
+
+async function readStream(
+  connection: Connection,
+  gun: Gun,
+  after: number,
+  limit: number | undefined,
+): Promise<readonly RecordedEvent[]> {
+  const { rows } = await connection.query<EventRow>(
+    `select ${eventColumns} from events
+     where gun_sha256 = $1 and version > $2 order by version limit $3`,
+    [gunDigest(gun), after, limit],
+  );
+  return rows.map(recordedEvent);
 }
 
 /**
