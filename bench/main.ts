@@ -31,7 +31,7 @@ async function run(options: Options): Promise<boolean> {
   if (options.json !== undefined) {
     writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
   }
-  console.log(tableOf(report, earlier));
+  console.log(tableOf(report, options.format, earlier));
   return report.series.every(({ failed }) => failed === 0);
 }
 

@@ -1,6 +1,7 @@
 import { measureBig } from './big.ts';
 import { contest, type Work } from './contest.ts';
-import { prepareSizes, prepareVersions, type Filled } from './flat.ts';
+import { measureCosts } from './costs.ts';
+import { EVENLY, filledGuns, prepareSizes, prepareVersions, type Filled } from './flat.ts';
 import { openCommitLimit } from './limits/commits.ts';
 import { openJobLimit } from './limits/jobs.ts';
 import { startLoadClient } from './load/load-client.ts';
@@ -9,7 +10,7 @@ import { prepareMixed } from './mixed.ts';
 import { startOldStack } from './old-stack.ts';
 import type { Options } from './options.ts';
 import { prepareFirstPublishes, preparePublishes } from './publish.ts';
-import { prepareReads, type ReadSubject } from './reads.ts';
+import { prepareReads } from './reads.ts';
 import { prepareReplay } from './replay.ts';
 import type { Figure, Report, Series } from './series.ts';
 import {
@@ -19,7 +20,7 @@ import {
   type BenchStack,
 } from './stack.ts';
 import { measureStart } from './start.ts';
-import type { Contender, Subject } from './subject.ts';
+import type { Contender, ReadContender, Subject } from './subject.ts';
 import { findWrk } from './wrk.ts';
 
 type Say = (line: string) => void;
@@ -50,7 +51,7 @@ export async function measure(options: Options, say: Say): Promise<Report> {
   const { benches } = options;
   const isOneOf = (...names: readonly string[]) => benches.some((bench) => names.includes(bench));
   // One after the other and each on ground of its own: what stands idle costs, too.
-  if (isOneOf('reads', 'publish', 'init', 'mixed', 'big')) {
+  if (isOneOf('reads', 'publish', 'init', 'mixed', 'big', 'costs')) {
     parts.push(await onGround(options, say, measureStack));
   }
   if (isOneOf('replay')) parts.push(await onGround(options, say, measureReplay));
@@ -88,17 +89,18 @@ async function onGround(
 
 async function measureStack(ground: Ground): Promise<Findings> {
   const { options, closers, say } = ground;
-  const { benches, runs, seconds, clients, files, collections, entries } = options;
-  const stack = options.url === undefined ? await startStack(ground, 'scrivener') : undefined;
+  const { benches, runs, seconds, clients, files, entries } = options;
+  const stack =
+    options.url === undefined ? await startStack(ground, 'scrivener', options.filled) : undefined;
   const first = await contend(subjectOf(options, stack), closers);
   const contenders: [Contender, ...Contender[]] = [first];
   if (options.old && stack !== undefined) contenders.push(await startOld(ground));
 
   const load = { contenders, clients, files, seconds };
   const works: Work[] = [];
-  if (benches.includes('reads')) {
-    say(`publishing ${collections} collections to read`);
-    const reads = await prepareReads(await readSubjects(contenders, collections), seconds);
+  const read = isReadBy(benches) ? await readSubjects(ground, contenders) : undefined;
+  if (benches.includes('reads') && read !== undefined) {
+    const reads = await prepareReads(read, seconds);
     closers.defer(() => reads.close());
     works.push(...reads.works);
   }
@@ -107,29 +109,46 @@ async function measureStack(ground: Ground): Promise<Findings> {
     works.push(...(await preparePublishes(load)));
   }
   if (benches.includes('init')) works.push(...prepareFirstPublishes(load));
-  if (benches.includes('mixed')) {
-    works.push(...(await prepareMixed(contenders, collections, seconds)));
+  if (benches.includes('mixed') && read !== undefined) {
+    works.push(...(await prepareMixed(read, seconds)));
   }
   if (stack !== undefined && works.some(({ bench }) => bench !== 'reads')) {
     works.push(...(await storeLimits(ground, stack)));
   }
   const series = await contest(works, runs, say);
-  if (!benches.includes('big')) return { series };
-  say(`publishing targets files with ${entries} entries`);
-  return { series, figures: await measureBig(first, { entries, runs, seconds }) };
+  const figures: Figure[] = [];
+  if (benches.includes('costs') && stack !== undefined) {
+    say('counting what publishes cost the stores');
+    const stores = { postgres: await ground.postgres(), redis: stack.redis };
+    figures.push(...(await measureCosts(first, stores, seconds)));
+  }
+  if (benches.includes('big')) {
+    say(`publishing targets files with ${entries} entries`);
+    figures.push(...(await measureBig(first, { entries, runs, seconds })));
+  }
+  return { series, figures };
 }
 
+function isReadBy(benches: Options['benches']): boolean {
+  return benches.includes('reads') || benches.includes('mixed');
+}
+
+/** Who is read, and which collections; those that the database was filled with besides, in ours. */
 async function readSubjects(
+  { options: { collections, filled }, say }: Ground,
   [first, ...others]: readonly [Contender, ...Contender[]],
-  collections: number,
-): Promise<[ReadSubject, ...ReadSubject[]]> {
-  const published = async ({ subject, client }: Contender) => ({
-    subject,
-    guns: await client.create('reads', collections, 10),
+): Promise<[ReadContender, ...ReadContender[]]> {
+  say(`publishing ${collections} collections to read`);
+  const published = async (contender: Contender) => ({
+    ...contender,
+    guns: await contender.client.create('reads', collections, 10),
   });
-  const subjects: [ReadSubject, ...ReadSubject[]] = [await published(first)];
-  for (const other of others) subjects.push(await published(other));
-  return subjects;
+  const ours = await published(first);
+  const read: [ReadContender, ...ReadContender[]] = [
+    { ...ours, guns: [...ours.guns, ...filledGuns(filled, EVENLY)] },
+  ];
+  for (const other of others) read.push(await published(other));
+  return read;
 }
 
 async function measureReplay({ options, say, postgres }: Ground): Promise<Findings> {

@@ -1,6 +1,6 @@
 import type { Work } from './contest.ts';
 import { pullPaths, pullsOf } from './reads.ts';
-import type { Contender } from './subject.ts';
+import type { ReadContender } from './subject.ts';
 
 const CLIENTS = 16;
 /** One request in so many is a publish. */
@@ -9,13 +9,11 @@ const POOL = 64;
 
 /** Pulls and, now and then, a publish, by the same clients at the same time. */
 export async function prepareMixed(
-  contenders: readonly Contender[],
-  collections: number,
+  contenders: readonly ReadContender[],
   seconds: number,
 ): Promise<Work[]> {
   const sides = [];
-  for (const { subject, client } of contenders) {
-    const guns = await client.create('mixed-reads', collections, 10);
+  for (const { subject, client, guns } of contenders) {
     await client.create('mixed', POOL, 10);
     const paths = (await pullsOf(subject, guns)).flatMap(pullPaths);
     const order = {

@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
 import { CA_FILE } from '../fixtures/certificates.ts';
+import type { Format } from './report.ts';
 import type { Watched } from './usage.ts';
 
 /** What is measured where nothing is named; and the rest, which takes long or fills a database. */
-const BENCHES = ['reads', 'publish', 'init', 'mixed', 'big', 'replay', 'start'] as const;
+const BENCHES = ['reads', 'publish', 'init', 'mixed', 'big', 'costs', 'replay', 'start'] as const;
 const ON_REQUEST = ['flat'] as const;
-type Bench = (typeof BENCHES | typeof ON_REQUEST)[number];
+const EVERYTHING = [...BENCHES, ...ON_REQUEST];
+type Bench = (typeof EVERYTHING)[number];
 
 export interface Options {
   readonly benches: readonly Bench[];
@@ -29,21 +31,26 @@ export interface Options {
   readonly replayed: number;
   readonly guns: number;
   readonly versions: number;
+  /** Collections that are there before anything is published. */
+  readonly filled: number;
+  readonly format: Format;
   readonly json: string | undefined;
   readonly compare: string | undefined;
 }
 
 export const USAGE = `usage: npm run bench -- [NAME …] [options]
 Starts the stack in its production shape and measures it beside the limits of this machine. Without
-names, all but the last. See docs/performance.md.
+names, all but flat. See docs/performance.md.
   reads     metadata by name and by checksum, and the four reads of a pull
   publish   updates of many collections
   init      first publishes of new collections
   mixed     98 % pulls and 2 % publishes, 16 at a time
   big       how long the API's event loop waits while targets files of some megabytes are published
+  costs     what publishes make PostgreSQL and Redis do and keep
   replay    the read model from the log
   start     the second \`npm start\`, until it is healthy
   flat      the same work at the start, at many versions, and at many collections
+  all       all of these
   --url URL          measure this server instead: any that speaks Notary's protocol, over https
   --ca FILE          whom to believe there; the CA of development where absent
   --pid NAME=PID     a process behind it on this machine whose CPU and memory to tell; may be repeated
@@ -57,8 +64,10 @@ names, all but the last. See docs/performance.md.
   --replayed N       collections in the log of replay (10000)
   --guns N           collections that flat fills a database with (1000000)
   --versions N       of each collection that flat publishes (1000)
+  --filled N         collections that are in the database before all but flat begins (0)
   --json FILE        write all figures there
   --compare FILE     show ratios to the figures that an earlier run wrote there
+  --markdown         print tables for a page
   --help             this text`;
 
 /** What cannot be understood; the message is for the person at the keyboard. */
@@ -70,7 +79,7 @@ export class UsageError extends Error {
 export function readOptions(words: readonly string[]): Options | undefined {
   const { values, positionals } = parse(words);
   if (values.help === true) return undefined;
-  const names = positionals.map(benchOf);
+  const names = positionals.flatMap((word) => (word === 'all' ? EVERYTHING : benchOf(word)));
   return {
     benches: names.length === 0 ? BENCHES : names,
     url: values.url?.replace(/\/+$/, ''),
@@ -86,6 +95,8 @@ export function readOptions(words: readonly string[]): Options | undefined {
     replayed: whole('replayed', values.replayed),
     guns: whole('guns', values.guns),
     versions: whole('versions', values.versions),
+    filled: values.filled === '0' ? 0 : whole('filled', values.filled),
+    format: values.markdown === true ? 'markdown' : 'text',
     json: values.json,
     compare: values.compare,
   };
@@ -110,6 +121,8 @@ function parse(words: readonly string[]) {
         replayed: { type: 'string', default: '10000' },
         guns: { type: 'string', default: '1000000' },
         versions: { type: 'string', default: '1000' },
+        filled: { type: 'string', default: '0' },
+        markdown: { type: 'boolean' },
         json: { type: 'string' },
         compare: { type: 'string' },
         help: { type: 'boolean' },
@@ -121,9 +134,10 @@ function parse(words: readonly string[]) {
 }
 
 function benchOf(word: string): Bench {
-  const bench = [...BENCHES, ...ON_REQUEST].find((each) => each === word);
-  if (bench === undefined)
-    throw new UsageError(`there is ${[...BENCHES, ...ON_REQUEST].join(', ')}; not ${word}`);
+  const bench = EVERYTHING.find((each) => each === word);
+  if (bench === undefined) {
+    throw new UsageError(`there is ${EVERYTHING.join(', ')}, all; not ${word}`);
+  }
   return bench;
 }
 

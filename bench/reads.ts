@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Work } from './contest.ts';
 import { collectAnswers, type KnownAnswer } from './limits/answers.ts';
 import { startBareNode, startNginx, type StaticServer } from './limits/static-servers.ts';
-import type { Subject } from './subject.ts';
+import type { ReadContender, Subject } from './subject.ts';
 import type { Watched } from './usage.ts';
 import { findWrk, type Wrk } from './wrk.ts';
 
@@ -16,18 +16,12 @@ export interface ReadBench {
   close(): Promise<void>;
 }
 
-/** A server that is read, and the collections that are read there. */
-export interface ReadSubject {
-  readonly subject: Subject;
-  readonly guns: readonly string[];
-}
-
 /**
  * Metadata reads of collections that are asked for unevenly, beside servers that know nothing but the
  * answers of the first subject.
  */
 export async function prepareReads(
-  subjects: readonly [ReadSubject, ...ReadSubject[]],
+  subjects: readonly [ReadContender, ...ReadContender[]],
   seconds: number,
 ): Promise<ReadBench> {
   const contestants: Contestant[] = [];

@@ -1,24 +1,73 @@
+import { barsOf } from './bars.ts';
 import type { Report, Series, Spread } from './series.ts';
 
-/** The tables for people; ratios to an earlier run where there is one. */
-export function tableOf(report: Report, earlier?: Report): string {
-  const lines = Object.entries(report.machine).map(([name, value]) => `${name}: ${value}`);
-  lines.push(`${report.runs} runs of ${report.seconds} s each: medians, with least and most`);
-  for (const bench of new Set(report.series.map(({ bench }) => bench))) {
-    const rows = report.series.filter((series) => series.bench === bench);
-    lines.push('', `# ${bench}`, '');
-    lines.push(...aligned([HEAD, ...rows.map((series) => cells(series, report, earlier))]));
-    lines.push('', 'CPU in us per operation, and memory in MB', '', ...aligned(useOf(rows)));
-  }
-  if (report.figures.length > 0) {
-    const rows = report.figures.map(({ bench, name, value, unit }) => {
-      const before = earlier?.figures.find((each) => each.bench === bench && each.name === name);
-      return [bench, name, `${figure(value)} ${unit}`, before ? ratio(value, before.value) : ''];
-    });
-    lines.push('', ...aligned([['', 'figure', 'value', 'then'], ...rows]));
-  }
-  return lines.join('\n');
+/** For a terminal, or to be put into a page. */
+export type Format = 'text' | 'markdown';
+
+interface Table {
+  readonly title: string;
+  /** The first one is the head. */
+  readonly rows: readonly (readonly string[])[];
 }
+
+/** The tables for people; ratios to an earlier run where there is one. */
+export function tableOf(report: Report, format: Format, earlier?: Report): string {
+  const machine = Object.entries(report.machine).map(([name, value]) => `${name}: ${value}`);
+  const about = [
+    ...machine,
+    `${report.runs} runs of ${report.seconds} s each: medians, with least and most`,
+  ];
+  const tables = tablesOf(report, earlier);
+  return format === 'text'
+    ? [...about, ...tables.flatMap(textOf)].join('\n')
+    : [about.join('; '), ...tables.flatMap(markdownOf)].join('\n');
+}
+
+function tablesOf(report: Report, earlier: Report | undefined): Table[] {
+  const benches = [...new Set(report.series.map(({ bench }) => bench))];
+  const tables = benches.flatMap((bench) => {
+    const rows = report.series.filter((series) => series.bench === bench);
+    return [
+      { title: bench, rows: [HEAD, ...rows.map((series) => cells(series, report, earlier))] },
+      { title: `${bench}: CPU in us per operation, and memory`, rows: useOf(rows) },
+    ];
+  });
+  const figures = report.figures.map(({ bench, name, value, unit }) => {
+    const before = earlier?.figures.find((each) => each.bench === bench && each.name === name);
+    return [bench, name, `${figure(value)} ${unit}`, before ? ratio(value, before.value) : ''];
+  });
+  const bars = barsOf(report).map(({ what, wanted, measured, reached }) => [
+    what,
+    wanted,
+    measured,
+    reached ? 'reached' : 'NOT reached',
+  ]);
+  return [
+    ...tables,
+    { title: 'figures', rows: [['of', 'figure', 'value', 'then'], ...figures] },
+    { title: 'bars', rows: [['bar', 'wanted', 'measured', ''], ...bars] },
+  ].filter(({ rows }) => rows.length > 1);
+}
+
+function textOf({ title, rows }: Table): string[] {
+  const kept = withoutEmptyColumns(rows);
+  const widths = (kept[0] ?? []).map((_, column) =>
+    Math.max(...kept.map((row) => (row[column] ?? '').length)),
+  );
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  return ['', `# ${title}`, '', ...kept.map(line)];
+}
+
+function markdownOf({ title, rows }: Table): string[] {
+  const [head = [], ...body] = withoutEmptyColumns(rows);
+  return ['', `### ${title}`, '', piped(head), piped(head.map(() => '---')), ...body.map(piped)];
+}
+
+const piped = (row: readonly string[]) => `| ${row.join(' | ')} |`;
 
 const HEAD = ['work', 'side', 'per second', 'of limit', 'p50 ms', 'p99 ms', 'failed', 'then'];
 
@@ -78,18 +127,9 @@ function figure(value: number): string {
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-function aligned(rows: readonly (readonly string[])[]): string[] {
-  const [head = []] = rows;
-  const used = head.map((_, column) =>
-    rows.slice(1).some((row) => row[column] !== undefined && row[column] !== ''),
-  );
-  const widths = head.map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (used[column] === true ? `${cell.padEnd(widths[column] ?? 0)}  ` : ''))
-      .join('')
-      .trimEnd(),
-  );
+/** A column where only the head says something tells nothing. */
+function withoutEmptyColumns(rows: Table['rows']): string[][] {
+  const [, ...body] = rows;
+  const isUsed = (_: string, column: number) => body.some((row) => (row[column] ?? '') !== '');
+  return rows.map((row) => row.filter(isUsed));
 }

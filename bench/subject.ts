@@ -14,3 +14,8 @@ export interface Contender {
   readonly subject: Subject;
   readonly client: LoadClient;
 }
+
+/** A contender, and what is read there. */
+export interface ReadContender extends Contender {
+  readonly guns: readonly string[];
+}

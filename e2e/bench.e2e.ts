@@ -11,8 +11,8 @@ import type { Report } from '../bench/series.ts';
 import { ROOT } from '../scripts/places.ts';
 import { startCluster, type Cluster } from './cluster.ts';
 
-/** wrk and nginx may have to be fetched first. */
-const LIMIT = 300_000;
+/** wrk and nginx may have to be fetched first, and the machine may be busy. */
+const LIMIT = 600_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-e2e-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -25,53 +25,43 @@ async function bench(name: string, words: readonly string[]) {
     [join(ROOT, 'bench/main.ts'), ...words, ...small, '--files', '10', '--json', file],
     { cwd: ROOT },
   );
-  return { table: stdout, file, report: JSON.parse(readFileSync(file, 'utf8')) as Report };
+  return { table: stdout, report: JSON.parse(readFileSync(file, 'utf8')) as Report };
 }
 
 const workAndSide = ({ series }: Report) =>
   series.map(({ bench, work, side }) => `${bench}: ${work}: ${side}`);
 
 describe('npm run bench', () => {
-  test(
-    'measures our stack beside the limits of the machine, and again beside that',
-    { timeout: LIMIT },
-    async () => {
-      const words = ['reads', 'publish', 'init', 'mixed', 'big', 'replay', '--replayed', '20'];
-      const first = await bench('first', [...words, '--entries', '1000']);
+  test('measures our stack beside the limits of the machine', { timeout: LIMIT }, async () => {
+    const works = ['reads', 'publish', 'init', 'mixed', 'big', 'costs', 'replay'];
+    const first = await bench('first', [...works, '--replayed', '20', '--entries', '1000']);
 
-      expect(first.report.series.filter(({ failed }) => failed > 0)).toEqual([]);
-      expect(first.report.series.filter(({ rate }) => !(rate.median > 0))).toEqual([]);
-      expect(workAndSide(first.report)).toEqual(
-        expect.arrayContaining([
-          'reads: timestamp.json: scrivener',
-          'reads: timestamp.json: node:https',
-          'reads: the four reads of a pull: scrivener',
-          'publish: c2, 10 targets: scrivener',
-          'init: c2: scrivener',
-          'mixed: 98 % pull reads, 2 % publishes, c16: scrivener',
-          'replay: events of 20 collections, projected: scrivener',
-          'limits: one-row commits, 1 at a time: Postgres',
-          'limits: job round trips, 1 at a time: BullMQ',
-        ]),
-      );
-      expect(first.report.figures.map(({ name }) => name)).toContain('event loop delay p99');
-      const publish = first.report.series.find(({ bench }) => bench === 'publish');
-      expect(Object.keys(publish?.programs ?? {})).toEqual(
-        expect.arrayContaining([
-          'api',
-          'signer-worker',
-          'projector',
-          'postgres',
-          'redis',
-          'client',
-        ]),
-      );
-      expect(publish?.programs['api']?.cpu.median).toBeGreaterThan(0);
-
-      const second = await bench('second', ['init', '--compare', first.file]);
-      expect(second.table).toMatch(/c2 +scrivener .*× \d/);
-    },
-  );
+    expect(first.report.series.filter(({ failed }) => failed > 0)).toEqual([]);
+    expect(first.report.series.filter(({ rate }) => !(rate.median > 0))).toEqual([]);
+    expect(workAndSide(first.report)).toEqual(
+      expect.arrayContaining([
+        'reads: timestamp.json: scrivener',
+        'reads: timestamp.json: node:https',
+        'reads: the four reads of a pull: scrivener',
+        'publish: c2, 10 targets: scrivener',
+        'init: c2: scrivener',
+        'mixed: 98 % pull reads, 2 % publishes, c16: scrivener',
+        'replay: events of 20 collections, projected: scrivener',
+        'limits: one-row commits, 1 at a time: Postgres',
+        'limits: job round trips, 1 at a time: BullMQ',
+      ]),
+    );
+    const figures = new Map(first.report.figures.map(({ name, value }) => [name, value]));
+    expect(figures.get('event loop delay p99')).toBeGreaterThanOrEqual(0);
+    expect(figures.get('a publish, 1 at a time: flushes of it')).toBeGreaterThan(0);
+    expect(figures.get('a publish, 1 at a time: Redis commands')).toBeGreaterThan(0);
+    expect(first.table).toContain('reads: timestamp.json: per second, to node:https');
+    const publish = first.report.series.find(({ bench }) => bench === 'publish');
+    expect(Object.keys(publish?.programs ?? {})).toEqual(
+      expect.arrayContaining(['api', 'signer-worker', 'projector', 'postgres', 'redis', 'client']),
+    );
+    expect(publish?.programs['api']?.cpu.median).toBeGreaterThan(0);
+  });
 
   test(
     'measures at several sizes, in databases that it has filled',
