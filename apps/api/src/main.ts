@@ -34,7 +34,8 @@ import { createFeed } from './history/feed.ts';
 import { createStreams } from './history/streams.ts';
 import { createHealth, queueCheck, remoteCheck } from './monitoring/health.ts';
 import { createMetrics } from './monitoring/metrics.ts';
-import { createKeptFiles } from './hot/kept-files.ts';
+import { createHotAnswers } from './hot/hot-answers.ts';
+import { createKeptFiles, keepNothing } from './hot/kept-files.ts';
 import { createServer } from './server.ts';
 import { queueGauges, timedSigner } from './monitoring/signing-metrics.ts';
 import { traceProjected } from './monitoring/trace-projected.ts';
@@ -79,30 +80,34 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
   });
   const streams = createStreams(events);
   const feed = createFeed(events, streams, config.eventStreams);
+  const kept =
+    config.memoryBytes === 0
+      ? keepNothing
+      : createKeptFiles((memory) => readModel.readers.join(memory), {
+          bytes: config.memoryBytes,
+          now,
+        });
+  const metrics = createMetrics(register, [
+    projectionGauges(register, () => readModel.lag()),
+    expiryGauges(register, readModel.expiries, now),
+    ...(queue === undefined ? [] : [queueGauges(register, queue)]),
+  ]);
+  const { caching } = config;
   const app = createApp({
     ...useCases,
     ...admitted(useCases, admission),
     admission,
-    past: { events, streams, caching: config.caching, now, timeoutMs: config.answerMs },
+    past: { events, streams, caching, now, timeoutMs: config.answerMs },
     feed,
     readModel,
-    ...(config.memoryBytes > 0 && {
-      kept: createKeptFiles((memory) => readModel.readers.join(memory), {
-        bytes: config.memoryBytes,
-        now,
-      }),
-    }),
+    kept,
     expiries: readModel.expiries,
     health,
     ready,
     now,
     logger,
-    metrics: createMetrics(register, [
-      projectionGauges(register, () => readModel.lag()),
-      expiryGauges(register, readModel.expiries, now),
-      ...(queue === undefined ? [] : [queueGauges(register, queue)]),
-    ]),
-    caching: config.caching,
+    metrics,
+    caching,
     ...(config.auth && {
       authenticate: createAuthenticate({ ...config.auth, now }),
     }),
@@ -114,6 +119,9 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     tls: config.tls,
     times: config.times,
     connections: config.connections,
+    ...(config.auth === undefined && {
+      hot: createHotAnswers({ kept, caching, metrics, logger }),
+    }),
   });
 
   logger.info('Starting Server');

@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createMetrics, type Metrics } from './monitoring/metrics.ts';
+import { firstPublish, gunOf, post } from './testing/client.ts';
 import { startTestServer, type TestServer } from './testing/server.ts';
 
 const head = (answer: string) => answer.slice(0, answer.indexOf('\r\n'));
@@ -315,4 +317,65 @@ describe('close', () => {
     expect(last).toMatch(/^Connection: close\r$/m);
     await closed;
   });
+
+  test('finishes what is in flight over TLS', async () => {
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+    const { promise: health, resolve: answer } = Promise.withResolvers<Record<string, string>>();
+    const server = await startTestServer({
+      tls: true,
+      deps: {
+        health: () => {
+          ask();
+          return health;
+        },
+      },
+    });
+    const options = { port: server.port, host: '127.0.0.1', rejectUnauthorized: false };
+    const idle = connectTls(options);
+    await once(idle, 'secureConnect');
+    const busy = connectTls(options);
+    busy.write('GET /_notary_server/health HTTP/1.1\r\nHost: a\r\n\r\n');
+    await asked;
+
+    const closed = server.close();
+    await once(idle.resume(), 'close');
+    answer({});
+
+    expect(head(await text(busy))).toBe('HTTP/1.1 200 OK');
+    await closed;
+  });
+
+  test.each([false, true])(
+    'sends all of what was answered from memory to a client that reads late (TLS: %s)',
+    async (tls) => {
+      let answered = 0;
+      const metrics = createMetrics();
+      const observeKept: Metrics['observeKept'] = (...kept) => {
+        answered += 1;
+        metrics.observeKept(...kept);
+      };
+      const server = await startTestServer({ tls, deps: { metrics: { ...metrics, observeKept } } });
+      const gun = gunOf('big');
+      const owner = await firstPublish(server, gun);
+      const names = Array.from({ length: 5_000 }, (_, index) => [`file-${index}`, 'content']);
+      await post(server, gun, [owner.targets(Object.fromEntries(names))]);
+      const target = `/v2/big/_trust/tuf/targets.json`;
+      const { headers } = await server.request('GET', target);
+      const socket = tls
+        ? connectTls({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false })
+        : server.connect();
+
+      socket.write(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(40));
+      await vi.waitUntil(() => answered > 0, 20_000);
+      await sleep(100); // the network takes in what it can, and then no more
+      const closed = server.close();
+
+      const received = await text(socket);
+      const bodies = received.split('\r\n\r\n').slice(1);
+      expect(bodies).toHaveLength(answered);
+      const last = bodies.at(-1) ?? '';
+      expect(Buffer.byteLength(last)).toBe(Number(headers['content-length']));
+      await closed;
+    },
+  );
 });

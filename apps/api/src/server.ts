@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream';
 import { ConfigError, type TlsFiles } from '@scrivener/runtime';
 import { TEXT } from './answer.ts';
 import { answerTo, NotaryError } from './errors.ts';
+import type { HotAnswer } from './hot/hot-answers.ts';
 
 /** How long a client may take, in milliseconds. */
 export interface TimeLimits {
@@ -29,6 +30,8 @@ export interface ServerOptions {
   readonly times: TimeLimits;
   /** At once; more are closed as soon as they come. As many as can be where absent. */
   readonly connections?: number;
+  /** Asked first: what it has answered is answered for good. */
+  readonly hot?: HotAnswer | undefined;
 }
 
 export interface Server {
@@ -44,13 +47,15 @@ const MAX_HEADER_BYTES = 1024 * 1024;
 /** Everything of HTTP that is below the routes (WIRE §1.1), on plain connections or over TLS. */
 export function createServer(
   app: RequestListener,
-  { tls, times, connections }: ServerOptions,
+  { tls, times, connections, hot }: ServerOptions,
 ): Server {
   const inFlight = new Map<Duplex, ServerResponse>();
-  const sockets = new Set<Duplex>();
+  const sockets = new Set<Socket>();
   let draining = false;
 
   const serve: RequestListener = (req, res) => {
+    // One that comes behind another on its connection has to wait for it.
+    if (hot !== undefined && !draining && !inFlight.has(req.socket) && hot(req, res)) return;
     inFlight.set(req.socket, res);
     res.once('close', () => {
       if (inFlight.get(req.socket) === res) inFlight.delete(req.socket);
@@ -89,7 +94,14 @@ export function createServer(
         for (const res of inFlight.values()) {
           if (!res.headersSent) res.setHeader('Connection', 'close');
         }
-        for (const socket of sockets) if (!inFlight.has(socket)) socket.destroy();
+        const inUse = new Set([...inFlight.values()].map(({ req }) => peerOf(req.socket)));
+        for (const socket of sockets) {
+          // What is left of an answer that was given at once: it is sent, and that is the end.
+          if (socket.writableLength === 0 || inFlight.has(socket)) continue;
+          inUse.add(peerOf(socket));
+          socket.destroySoon();
+        }
+        for (const socket of sockets) if (!inUse.has(peerOf(socket))) socket.destroy();
       }),
   };
 }
@@ -118,7 +130,12 @@ function httpOptions({ headersMs, requestMs, idleMs }: TimeLimits): HttpOptions 
   };
 }
 
-function track(sockets: Set<Duplex>, socket: Socket): void {
+/** The same for a connection and for what goes over it in TLS, which are two sockets. */
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+function track(sockets: Set<Socket>, socket: Socket): void {
   sockets.add(socket);
   socket.once('close', () => sockets.delete(socket));
 }

@@ -15,6 +15,8 @@ export interface KeptFile extends ReadFile {
   readonly gun: Gun;
   readonly operation: Operation;
   readonly kind: keyof CachePolicy;
+  /** Whether a request target that reads like the path leads there: no escapes, and no query. */
+  readonly isPlain: boolean;
 }
 
 /** What is read under a path: everything but the file itself follows from the path. */
@@ -38,6 +40,10 @@ interface Reading {
   readonly found: Promise<ReadFile | undefined>;
   isVoid: boolean;
 }
+
+/** Everything else is escaped in a request target, or means something else there. */
+const PLAIN = /^[!-~]+$/;
+const MEANS_MORE = /[%?]/;
 
 /** What an entry takes besides its bytes and its path, about. */
 const OVERHEAD = 1_000;
@@ -87,8 +93,11 @@ export function createKeptFiles(
     return kept?.until !== undefined && kept.until <= now() ? undefined : kept;
   };
 
-  const keep = ({ path, ...wanted }: Wanted, found: ReadFile) => {
-    files.set(path, { ...wanted, ...found });
+  const keep = ({ path, ...wanted }: Wanted, { file, until }: ReadFile) => {
+    // The driver's bytes may be part of much more that would be kept with them.
+    const bytes = Buffer.allocUnsafeSlow(file.bytes.byteLength);
+    bytes.set(file.bytes);
+    files.set(path, { ...wanted, file: { ...file, bytes }, until, isPlain: isPlain(path) });
     if (!files.has(path)) return; // it was too big
     const paths = pathsOf.get(wanted.gun) ?? new Set();
     pathsOf.set(wanted.gun, paths.add(path));
@@ -123,6 +132,10 @@ export function createKeptFiles(
       return (await underWay.found)?.file;
     },
   };
+}
+
+function isPlain(path: string): boolean {
+  return PLAIN.test(path) && !MEANS_MORE.test(path);
 }
 
 /** Where nothing is kept. */

@@ -24,11 +24,33 @@ export function requestLog(
     Object.assign(res.locals, { requestId, log, written: 0 } satisfies Locals);
     const complete = () => {
       if (QUIET.has(res.locals.operation ?? '')) return;
-      log.info(aboutResponse(res, performance.now() - started), 'response completed');
+      const answered = {
+        status: statusOf(res),
+        written: res.locals.written,
+        milliseconds: performance.now() - started,
+        contentType: res.getHeader('Content-Type'),
+        subject: res.locals.subject,
+      };
+      log.info(aboutResponse(answered), COMPLETED);
     };
     res.once('close', inThisTrace(complete));
     next();
   };
+}
+
+const COMPLETED = 'response completed';
+
+/** The same line for an answer that came from memory. */
+export function logKept(logger: Logger, req: IncomingMessage, answered: Completed): void {
+  logger.info({ ...aboutRequest(req, randomUUID()), ...aboutResponse(answered) }, COMPLETED);
+}
+
+interface Completed {
+  readonly status: number;
+  readonly written: number;
+  readonly milliseconds: number;
+  readonly contentType: unknown;
+  readonly subject?: string | undefined;
 }
 
 function aboutRequest(req: IncomingMessage, id: string): Record<string, unknown> {
@@ -45,13 +67,19 @@ function aboutRequest(req: IncomingMessage, id: string): Record<string, unknown>
   };
 }
 
-function aboutResponse(res: Reply, milliseconds: number): Record<string, unknown> {
+function aboutResponse({
+  status,
+  written,
+  milliseconds,
+  contentType,
+  subject,
+}: Completed): Record<string, unknown> {
   return {
-    'http.response.status': statusOf(res),
-    'http.response.written': res.locals.written,
+    'http.response.status': status,
+    'http.response.written': written,
     'http.response.duration': `${milliseconds.toFixed(3)}ms`,
-    'http.response.contenttype': res.getHeader('Content-Type'),
-    'auth.user.name': res.locals.subject,
+    'http.response.contenttype': contentType,
+    'auth.user.name': subject,
   };
 }
 

@@ -18,7 +18,8 @@ import { createApp, type Deps } from '../app.ts';
 import { createFeed } from '../history/feed.ts';
 import { createStreams } from '../history/streams.ts';
 import { createMetrics } from '../monitoring/metrics.ts';
-import { createKeptFiles } from '../hot/kept-files.ts';
+import { createHotAnswers, type HotAnswer } from '../hot/hot-answers.ts';
+import { createKeptFiles, keepNothing } from '../hot/kept-files.ts';
 import { createServer, type TimeLimits } from '../server.ts';
 import { createUseCases } from '../use-cases.ts';
 
@@ -27,6 +28,8 @@ export interface TestServerOptions {
   readonly deps?: Partial<Deps>;
   /** `mutual`: clients must show a certificate; `request` does. */
   readonly tls?: boolean | 'mutual';
+  /** Whether what is in memory is answered before Express sees it; so it is where absent. */
+  readonly hot?: boolean;
   readonly times?: Partial<TimeLimits>;
   /** The clock of the use cases. */
   readonly now?: () => Date;
@@ -65,6 +68,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const tls = options.tls ? await makeCertificates(options.tls === 'mutual') : undefined;
   const server = createServer(createApp(deps), {
     tls: tls?.files,
+    hot: options.hot === false ? undefined : hotOf(deps),
     times: { headersMs: 60_000, requestMs: 300_000, idleMs: 5_000, ...times },
   });
   const { port } = await server.listen(0, '127.0.0.1');
@@ -101,6 +105,12 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       stopProjecting.abort();
     },
   };
+}
+
+/** As the program does it. */
+function hotOf(deps: Deps): HotAnswer | undefined {
+  const { kept = keepNothing, authenticate } = deps;
+  return authenticate === undefined ? createHotAnswers({ ...deps, kept }) : undefined;
 }
 
 function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
