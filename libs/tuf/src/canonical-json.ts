@@ -9,6 +9,9 @@ interface Level {
   next: number;
 }
 
+/** A string that grows by small pieces is a tree of them, which takes its time where it is large. */
+const LONGEST_PIECE = 8192;
+
 /**
  * The text that gets signed (WIRE §7.2): members sorted by the bytes of their names, no white
  * space, control characters raw. Keeps its own stack, for a document may be 10000 deep.
@@ -16,6 +19,7 @@ interface Level {
  * Throws `Refusal` where a number is not integral or no double.
  */
 export function canonicalJson(value: Json): string {
+  const written: string[] = [];
   let text = '';
   const levels: Level[] = [];
   const write = (value: Json): void => {
@@ -38,11 +42,15 @@ export function canonicalJson(value: Json): string {
       continue;
     }
     level.next++;
+    if (text.length > LONGEST_PIECE) {
+      written.push(text);
+      text = '';
+    }
     if (next > 0) text += ',';
     if (names !== undefined) text += `${quote(names[next] ?? '')}:`;
     write(value);
   }
-  return text;
+  return written.join('') + text;
 }
 
 function container(value: Json): Level | undefined {

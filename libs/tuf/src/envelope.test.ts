@@ -267,3 +267,42 @@ test('keyids that signed are named once, in the order of the file', () => {
 
   expect(signatureKeyids(marshalEnvelope('{}', signed))).toEqual(['b', 'a']);
 });
+
+const taken = (text: string) => parse(text).envelope.canonical;
+
+describe('a signed part is taken as it is written', () => {
+  test.each([
+    ['{}', '{}'],
+    ['{"a":1,"b":[true,null,"x"]}', '{"a":1,"b":[true,null,"x"]}'],
+    [String.raw`{"a\"":"\\"}`, String.raw`{"a\"":"\\"}`],
+    ['{"ä":"\u2028\uffff"}', '{"ä":"\u2028\uffff"}'],
+  ])('%s', (signed, text) => {
+    expect(taken(`{"signed":${signed},"signatures":[]}`)).toBe(text);
+    expect(taken(` { "signatures" : [] , "signed" : ${signed} } `)).toBe(text);
+    expect(taken(`{"signed":{"b":1,"a":1},"signed":${signed}}`)).toBe(text);
+  });
+
+  test.each([
+    ['white space', '{"a": 1}'],
+    ['white space at its end', '{"a":1 }'],
+    ['names out of order', '{"b":1,"a":2}'],
+    ['names out of order deep inside', '{"a":[{"b":1,"a":2}]}'],
+    ['a name twice', '{"a":1,"a":2}'],
+    ['an empty name twice', '{"":1,"":2}'],
+    ['an escape that is none in canonical JSON', String.raw`{"a":"\u003c"}`],
+    ['an escaped slash', String.raw`{"a":"\/"}`],
+    ['a number with a point', '{"a":1.0}'],
+    ['a negative number', '{"a":-0}'],
+    ['a number that is no double', '{"a":9007199254740993}'],
+    ['a number of its own notation', '{"a":1e3}'],
+    ['names whose order is another in bytes', '{"😀":1,"\uffff":2}'],
+  ])('but not with %s', (_, signed) => {
+    expect(taken(`{"signed":${signed},"signatures":[]}`)).toBeUndefined();
+    expect(taken(`{"signed":{"a":1},"signed":${signed}}`)).toBeUndefined();
+  });
+
+  test('but not one that is not at the top', () => {
+    expect(taken('{"other":{"signed":{"a":1}}}')).toBeUndefined();
+    expect(taken('{"signed":{"b":1,"signed":{},"a":2}}')).toBeUndefined();
+  });
+});

@@ -17,6 +17,8 @@ export interface EnvelopeSignature {
 export interface Envelope {
   /** Undefined where it is null or missing. */
   readonly signed: JsonObject | undefined;
+  /** The signed part as it is written, where that is the text that gets signed (WIRE §7.2). */
+  readonly canonical: string | undefined;
   readonly type: string;
   readonly version: bigint;
   readonly expires: Time;
@@ -51,11 +53,12 @@ const MEMBERS: ReadonlySet<string> = new Set(['signed', 'signatures']);
 
 function parseEnvelope(bytes: Uint8Array): Envelope {
   try {
-    const { value, trailing } = readJson(decodeUtf8(bytes));
+    const { value, trailing, canonical } = readJson(decodeUtf8(bytes), 'signed');
     const document = objectOrNull(value);
     const signed = objectOrNull(document?.get('signed'));
     return {
       signed,
+      canonical,
       type: textOrNull(signed?.get('_type')),
       version: int64OrNull(signed?.get('version')),
       expires: timeOrNull(signed?.get('expires')),

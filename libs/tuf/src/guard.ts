@@ -111,41 +111,45 @@ function shapeOf(role: RoleName): Kind {
 }
 
 /** How a client reads a part of a file. What has no shape is not read as a struct. */
-type Shape =
-  | { readonly struct: Readonly<Record<string, Shape | undefined>> }
-  | { readonly each: Shape };
+type Shape = Struct | { readonly each: Shape };
 
-const key: Shape = {
-  struct: { keytype: undefined, keyval: { struct: { public: undefined, private: undefined } } },
-};
+interface Struct {
+  readonly members: ReadonlyMap<string, Shape | undefined>;
+  /** The names of its members, folded. */
+  readonly folded: ReadonlySet<string>;
+}
+
+function struct(members: Readonly<Record<string, Shape | undefined>>): Struct {
+  const names = Object.keys(members);
+  return { members: new Map(Object.entries(members)), folded: new Set(names.map(fold)) };
+}
+
+const key = struct({
+  keytype: undefined,
+  keyval: struct({ public: undefined, private: undefined }),
+});
 const files: Shape = {
-  each: { struct: { length: undefined, hashes: undefined, custom: undefined } },
+  each: struct({ length: undefined, hashes: undefined, custom: undefined }),
 };
 const common = { _type: undefined, expires: undefined, version: undefined };
 const roleKeys = { keyids: undefined, threshold: undefined };
 
 const SHAPES: Readonly<Record<Kind, Shape>> = {
-  root: {
-    struct: {
-      ...common,
-      consistent_snapshot: undefined,
+  root: struct({
+    ...common,
+    consistent_snapshot: undefined,
+    keys: { each: key },
+    roles: { each: struct(roleKeys) },
+  }),
+  targets: struct({
+    ...common,
+    targets: files,
+    delegations: struct({
       keys: { each: key },
-      roles: { each: { struct: roleKeys } },
-    },
-  },
-  targets: {
-    struct: {
-      ...common,
-      targets: files,
-      delegations: {
-        struct: {
-          keys: { each: key },
-          roles: { each: { struct: { ...roleKeys, name: undefined, paths: undefined } } },
-        },
-      },
-    },
-  },
-  snapshot: { struct: { ...common, meta: files } },
+      roles: { each: struct({ ...roleKeys, name: undefined, paths: undefined }) },
+    }),
+  }),
+  snapshot: struct({ ...common, meta: files }),
 };
 
 /** The first member that a client takes for one that has another name. */
@@ -155,21 +159,18 @@ function findTwin(json: Json, shape: Shape): string | undefined {
   }
   if (!(json instanceof Map)) return undefined;
   const object = json as JsonObject;
-  if ('each' in shape) return firstOf([...object.values()], shape.each);
+  if ('each' in shape) return firstOf(object.values(), shape.each);
 
-  const names = Object.keys(shape.struct);
-  const folded = new Set(names.map(fold));
   for (const [name, value] of object) {
-    const isKnown = Object.hasOwn(shape.struct, name);
-    if (!isKnown && folded.has(fold(name))) return name;
-    const inner = isKnown ? shape.struct[name] : undefined;
+    if (!shape.members.has(name) && shape.folded.has(fold(name))) return name;
+    const inner = shape.members.get(name);
     const found = inner && findTwin(value, inner);
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-function firstOf(values: readonly Json[], shape: Shape): string | undefined {
+function firstOf(values: Iterable<Json>, shape: Shape): string | undefined {
   for (const value of values) {
     const found = findTwin(value, shape);
     if (found !== undefined) return found;
@@ -187,12 +188,15 @@ function checkDepth(file: UploadedFile, depth: number): void {
   let level: Json[] = file.envelope.signed === undefined ? [] : [file.envelope.signed];
   for (let reached = 1; level.length > 0; reached += 1) {
     if (reached > depth) throw refused(file, `nested more than ${depth} deep`);
-    level = level.flatMap(inside).filter(isContainer);
+    const below: Json[] = [];
+    for (const each of level)
+      for (const json of inside(each)) if (isContainer(json)) below.push(json);
+    level = below;
   }
 }
 
-function inside(json: Json): readonly Json[] {
-  if (json instanceof Map) return [...(json as JsonObject).values()];
+function inside(json: Json): Iterable<Json> {
+  if (json instanceof Map) return (json as JsonObject).values();
   return Array.isArray(json) ? (json as readonly Json[]) : [];
 }
 

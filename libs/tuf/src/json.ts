@@ -21,6 +21,8 @@ export interface JsonDocument {
   readonly value: Json;
   /** The first character behind the document that is not white space; undefined where all is well. */
   readonly trailing: string | undefined;
+  /** The member that was asked for, as it is written; undefined where that is not canonical JSON. */
+  readonly canonical: string | undefined;
 }
 
 const MAX_DEPTH = 10_000;
@@ -37,10 +39,17 @@ const ESCAPES: ReadonlyMap<string, string> = new Map([
   ['t', '\t'],
 ]);
 
-/** Reads the first document in `text`. Throws `SyntaxError`. */
-export function readJson(text: string): JsonDocument {
-  return new Reader(text).document();
+/**
+ * Reads the first document in `text`, and tells whether its member `member` is written as
+ * `canonicalJson` would write it: real clients send it so, and then nobody has to write it again.
+ * Says no in case of doubt. Throws `SyntaxError`.
+ */
+export function readJson(text: string, member?: string): JsonDocument {
+  return new Reader(text, member).document();
 }
+
+/** Where they are, the order of UTF-16 units may not be that of bytes. */
+const SURROGATES = /[\ud800-\udfff]/;
 
 interface OpenObject {
   readonly members: Map<string, Json>;
@@ -52,18 +61,29 @@ type Open = OpenObject | Json[];
 /** Keeps its own stack of open containers: 10000 calls deep would overflow the real one. */
 class Reader {
   readonly #text: string;
+  readonly #watched: string | undefined;
   #at = 0;
   readonly #open: Open[] = [];
+  /** Of the watched member: where it begins, and what it says if it is canonical. */
+  #start = 0;
+  #canonical: string | undefined;
+  /** Whether all since `start` is written as canonical JSON is. */
+  #isCanonical = false;
 
-  constructor(text: string) {
+  constructor(text: string, watched: string | undefined) {
     this.#text = text;
+    this.#watched = watched;
   }
 
   document(): JsonDocument {
     const value = this.#value();
     this.#skipSpace();
     const behind = this.#text.codePointAt(this.#at);
-    return { value, trailing: behind === undefined ? undefined : String.fromCodePoint(behind) };
+    return {
+      value,
+      trailing: behind === undefined ? undefined : String.fromCodePoint(behind),
+      canonical: this.#canonical,
+    };
   }
 
   #value(): Json {
@@ -107,8 +127,32 @@ class Reader {
       this.#open.pop();
       return object.members;
     }
-    object.name = this.#memberName();
+    this.#beginMember(object);
     return undefined;
+  }
+
+  #beginMember(object: OpenObject): void {
+    const name = this.#memberName();
+    if (name <= object.name && object.members.size > 0) this.#isCanonical = false;
+    object.name = name;
+    if (this.#isWatched(object)) {
+      this.#skipSpace();
+      this.#start = this.#at;
+      this.#isCanonical = true;
+    }
+  }
+
+  #endMember(object: OpenObject, value: Json): void {
+    object.members.set(object.name, value);
+    if (this.#isWatched(object)) {
+      const written = this.#text.slice(this.#start, this.#at);
+      this.#canonical = this.#isCanonical && !SURROGATES.test(written) ? written : undefined;
+    }
+  }
+
+  /** Of several equal members the last one counts. */
+  #isWatched({ name }: OpenObject): boolean {
+    return this.#open.length === 1 && name === this.#watched;
   }
 
   #beginArray(): Json | undefined {
@@ -133,9 +177,9 @@ class Reader {
       this.#open.pop();
       return parent;
     }
-    parent.members.set(parent.name, value);
+    this.#endMember(parent, value);
     if (this.#take(0x2c)) {
-      parent.name = this.#memberName();
+      this.#beginMember(parent);
       return undefined;
     }
     this.#expect(0x7d);
@@ -178,6 +222,7 @@ class Reader {
   #escape(): string {
     const text = this.#text;
     const letter = text[this.#at] === '\\' ? text[this.#at + 1] : undefined;
+    if (letter !== '"' && letter !== '\\') this.#isCanonical = false;
     if (letter === 'u') return this.#unicodeEscape();
     const character = ESCAPES.get(letter ?? '');
     if (character === undefined) throw this.#unexpected();
@@ -199,7 +244,9 @@ class Reader {
     const literal = number.exec(this.#text)?.[0];
     if (literal === undefined) throw this.#unexpected();
     this.#at += literal.length;
-    return /^\d{1,15}$/.test(literal) ? Number(literal) : new JsonNumber(literal);
+    if (/^\d{1,15}$/.test(literal)) return Number(literal);
+    this.#isCanonical = false;
+    return new JsonNumber(literal);
   }
 
   #word<Value extends boolean | null>(word: string, value: Value): Value {
@@ -212,6 +259,7 @@ class Reader {
     const text = this.#text;
     let code = text.charCodeAt(this.#at);
     while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) {
+      this.#isCanonical = false;
       code = text.charCodeAt(++this.#at);
     }
   }

@@ -33,6 +33,31 @@ const almostMetadata = fc
   )
   .map((pieces) => new TextEncoder().encode(pieces.join('')));
 
+/** Objects as clients write them, and with all that a client may do differently. */
+const writtenObject = fc
+  .tuple(
+    fc.dictionary(
+      fc.oneof(fc.string({ unit: 'binary', maxLength: 3 }), fc.string()),
+      fc.jsonValue(),
+    ),
+    fc.constantFrom<((text: string) => string)[]>(
+      (text) => canonicalJson(readJson(text).value).replace(/\p{Cc}/gu, 'c'),
+      (text) => text,
+      (text) => JSON.stringify(JSON.parse(text), null, 1),
+      (text) => text.replace(/^\{(?!\})/, '{"a":1,'),
+    ),
+  )
+  .map(([value, write]) => {
+    // only whole numbers can be signed
+    const text = JSON.stringify(value, (_, each: unknown) =>
+      typeof each === 'number' ? Math.trunc(each) : each,
+    );
+    return text.includes('e+') ? '{}' : write(text);
+  });
+
+const envelopeOfText = (text: string) =>
+  parseMetafile('targets', new TextEncoder().encode(text)).envelope;
+
 describe('parsing', () => {
   test.each([
     ['any bytes', fc.uint8Array({ maxLength: 200 })],
@@ -53,6 +78,21 @@ describe('parsing', () => {
         expect(toPlain(value)).toEqual(JSON.parse(text));
       }),
     );
+  });
+
+  test('a signed part that is taken as it is written is the text that gets signed', () => {
+    const taken = { yes: 0, no: 0 };
+    fc.assert(
+      fc.property(writtenObject, (written) => {
+        const { signed, canonical } = envelopeOfText(`{"signed":${written},"signatures":[]}`);
+        const text = canonicalJson(signed ?? null);
+        expect(canonical ?? text).toBe(text);
+        taken[canonical === undefined ? 'no' : 'yes'] += 1;
+      }),
+      { numRuns: 1000 },
+    );
+    expect(taken.yes).toBeGreaterThan(20);
+    expect(taken.no).toBeGreaterThan(20);
   });
 
   test('base64 is what Node writes, and is read again', () => {

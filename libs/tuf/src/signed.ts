@@ -42,7 +42,8 @@ export function signedPart({ role, envelope }: RoleFile): JsonObject {
 /** Refuses a file that not enough of the role's keys have signed (WIRE §6.3.1 to 4, §7.6). */
 export function checkSignatures(file: RoleFile, { keys, threshold }: Signers): void {
   if (file.envelope.signatures.length === 0) throw new Refusal('tuf: data has no signatures');
-  const payload = new TextEncoder().encode(canonicalJson(signedPart(file)));
+  const signed = signedPart(file);
+  const payload = new TextEncoder().encode(file.envelope.canonical ?? canonicalJson(signed));
 
   const valid = new Set<string>();
   for (const { keyid, method, sig } of file.envelope.signatures) {
