@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { emptyRepository, type EventStore, type Repository } from '@scrivener/events';
 import { postgresEventStore } from '@scrivener/events/postgres';
 import { testDatabase, type TestDatabase } from '@scrivener/events/postgres/testing';
-import { gunOf, storyteller } from '@scrivener/events/testing';
+import { gunOf, keyidOf, storyteller } from '@scrivener/events/testing';
 import type { ReadModel } from '@scrivener/read-model';
 import { postgresReadModel } from '@scrivener/read-model/postgres';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -45,6 +45,15 @@ describe('the projector as a process', () => {
     }
     const ended = once(child, 'exit').then(([code]) => code as number | null);
     return { child, output, ended };
+  };
+  const auditPrints = async (...words: readonly string[]) => {
+    const { output, ended } = start('audit.ts', ['--json', ...words]);
+    expect(await ended).toBe(0);
+    const lines = output.text
+      .trim()
+      .split('\n')
+      .filter((line) => line.startsWith('{'));
+    return lines.map((line): unknown => JSON.parse(line));
   };
   const projecting = async () => {
     const projector = start('main.ts');
@@ -152,13 +161,43 @@ describe('the projector as a process', () => {
     await storyteller(events).publish(repository);
     const whole = start('audit.ts', ['a/b']);
     expect(await whole.ended).toBe(0);
-    expect(whole.output.text).toMatch(/UpdatePublished +targets 2, snapshot 2, timestamp 2/);
+    expect(whole.output.text).toMatch(/ 2 .* UpdatePublished\n +targets 2 .*\n +snapshot 2 .*\n/);
+    expect(whole.output.text).toContain('2 events, every hash follows from the one before');
 
     await database.query(`update events set at = at + interval '1 ms' where position = 1`);
 
-    const changed = start('audit.ts', ['a/b']);
+    const changed = start('audit.ts', ['a/b', '--kind', 'KeyCreated']);
     expect(await changed.ended).toBe(1);
     expect(changed.output.text).toContain('does not follow');
+  });
+
+  test('audit of all repositories as lines of JSON, filtered, for others to read', async () => {
+    const tell = storyteller(events);
+    for (const name of ['a/b', 'c/d']) {
+      const { repository } = await tell.makeKey(emptyRepository(gunOf(name)));
+      await tell.publish(repository);
+    }
+    expect(await auditPrints()).toMatchObject([1, 2, 3, 4].map((position) => ({ position })));
+    expect(await auditPrints('--since', '3', '--role', 'targets')).toMatchObject([
+      { position: 4, gun: 'c/d', type: 'UpdatePublished' },
+    ]);
+    expect(await auditPrints('--key', keyidOf('timestamp 0').slice(0, 7), 'a/b')).toMatchObject([
+      { position: 1, key: { keyid: keyidOf('timestamp 0'), role: 'timestamp' } },
+    ]);
+    expect(await auditPrints('--until', '2026-11-22T00:00:02Z')).toHaveLength(2);
+  });
+
+  test('audit --follow goes on with what is appended, until it is interrupted', async () => {
+    const { repository } = await storyteller(events).publish(emptyRepository(gunOf('a/b')));
+    const followed = start('audit.ts', ['a/b', '--json', '--follow']);
+    const seen = () => [...followed.output.text.matchAll(/"position":(\d+)/g)].map(([, at]) => at);
+    await expect.poll(seen, { timeout: 20_000 }).toEqual(['1']);
+
+    await storyteller(events).publish(repository);
+
+    await expect.poll(seen, { timeout: 20_000 }).toEqual(['1', '2']);
+    followed.child.kill('SIGINT');
+    expect(await followed.ended).toBe(0);
   });
 
   test('history draws a repository', async () => {
@@ -173,7 +212,12 @@ describe('the projector as a process', () => {
     ['picture.ts', ['a/b'], 2, 'name a file with --svg'],
     ['picture.ts', ['a/b', '--png', 'x'], 2, 'usage: history'],
     ['picture.ts', ['a/b', '--svg', '-'], 2, 'the log has no events of a/b'],
-    ['audit.ts', [], 2, 'usage: audit'],
+    ['audit.ts', ['a/b', 'c/d'], 2, 'usage: audit'],
+    ['audit.ts', ['a/b'], 2, 'the log has no events of a/b'],
+    ['audit.ts', ['--since', 'noon'], 2, '--since takes a position of the log or an RFC 3339 time'],
+    ['audit.ts', ['--kind', 'Update'], 2, '--kind does not take "Update"'],
+    ['audit.ts', ['--role', 'a'], 2, '--role does not take "a"'],
+    ['audit.ts', ['--key', 'abc'], 2, '--key does not take "abc"'],
     ['replay.ts', ['--until', '1'], 2, '--until needs a directory'],
     ['replay.ts', ['--into', 'nowhere', '--until', 'noon'], 2, 'RFC 3339'],
     ['replay.ts', ['--into', 'nowhere', '--until', '1'], 2, 'the log ends at position 0'],
