@@ -13,11 +13,24 @@ const startedAt = Date.now();
 const say = (line: string) =>
   console.error(`${((Date.now() - startedAt) / 1_000).toFixed(1).padStart(7)} s  ${line}`);
 
+/** How a shell says that a signal ended a program. */
+const INTERRUPTED = 130;
+class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+const interrupted = new Promise<never>((_, reject) => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => reject(new Interrupted(signal)));
+  }
+});
+interrupted.catch(() => {}); // for as long as nobody waits for it
+
 try {
   const options = readOptions(process.argv.slice(2));
   if (options === undefined) console.log(USAGE);
   else process.exitCode = (await run(options)) ? 0 : 1;
 } catch (error) {
+  if (error instanceof Interrupted) process.exit(INTERRUPTED);
   if (!(error instanceof UsageError || error instanceof SetUpError)) throw error;
   console.error(`npm run bench: ${error.message}`);
   process.exitCode = 2;
@@ -27,7 +40,7 @@ try {
 async function run(options: Options): Promise<boolean> {
   const earlier = options.compare === undefined ? undefined : readReport(options.compare);
   await ensureCertificates(new Date());
-  const report = await measure(options, say);
+  const report = await measure(options, say, interrupted);
   if (options.json !== undefined) {
     writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
   }

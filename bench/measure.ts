@@ -14,6 +14,7 @@ import { prepareReads } from './reads.ts';
 import { prepareReplay } from './replay.ts';
 import type { Figure, Report, Series } from './series.ts';
 import {
+  databaseBytes,
   startBenchPostgres,
   startBenchStack,
   type BenchPostgres,
@@ -45,20 +46,29 @@ interface Findings {
   readonly figures?: readonly Figure[];
 }
 
-/** All that was asked for. What is in the same table took turns. */
-export async function measure(options: Options, say: Say): Promise<Report> {
+/**
+ * All that was asked for. What is in the same table took turns. When `interrupted` rejects, this stops
+ * what it has started and rejects with the same.
+ */
+export async function measure(
+  options: Options,
+  say: Say,
+  interrupted: Promise<never>,
+): Promise<Report> {
   const parts: Findings[] = [];
   const { benches } = options;
   const isOneOf = (...names: readonly string[]) => benches.some((bench) => names.includes(bench));
+  const onGround = (work: (ground: Ground) => Promise<Findings>) =>
+    withGround(options, say, (ground) => Promise.race([work(ground), interrupted]));
   // One after the other and each on ground of its own: what stands idle costs, too.
   if (isOneOf('reads', 'publish', 'init', 'mixed', 'big', 'costs')) {
-    parts.push(await onGround(options, say, measureStack));
+    parts.push(await onGround(measureStack));
   }
-  if (isOneOf('replay')) parts.push(await onGround(options, say, measureReplay));
-  if (isOneOf('flat')) parts.push(await onGround(options, say, measureFlat));
+  if (isOneOf('replay')) parts.push(await onGround(measureReplay));
+  if (isOneOf('flat')) parts.push(await onGround(measureFlat));
   if (isOneOf('start')) {
     say('npm start');
-    parts.push({ figures: await measureStart(options.runs) });
+    parts.push({ figures: await Promise.race([measureStart(options.runs), interrupted]) });
   }
   return {
     format: 1,
@@ -71,7 +81,7 @@ export async function measure(options: Options, say: Say): Promise<Report> {
   };
 }
 
-async function onGround(
+async function withGround(
   options: Options,
   say: Say,
   work: (ground: Ground) => Promise<Findings>,
@@ -166,11 +176,15 @@ async function measureFlat(ground: Ground): Promise<Findings> {
   const figures: Figure[] = [];
   for (const filled of [Math.min(FEW, guns), guns]) {
     say(`filling a database with ${filled} collections`);
+    const { url } = await ground.postgres();
+    const before = await databaseBytes(url);
     const began = performance.now();
     const name = `${filled.toLocaleString('en')} collections`;
     const stack = await startStack(ground, name, filled);
-    const value = (performance.now() - began) / 1_000;
-    figures.push({ bench: 'flat', name: `${name}: filled, projected, started`, value, unit: 's' });
+    const figure = (what: string, value: number, unit: string) =>
+      figures.push({ bench: 'flat', name: `${name}: ${what}`, value, unit });
+    figure('filled, projected, started', (performance.now() - began) / 1_000, 's');
+    figure('on disk, each', ((await databaseBytes(url)) - before) / filled / 1_000, 'kB');
     stacks.push({ ...(await contend(stack.subject, closers)), guns: filled });
   }
   const works = await prepareSizes(stacks, wrk, seconds);

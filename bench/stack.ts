@@ -1,6 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { startCluster, type Cluster } from '../e2e/cluster.ts';
 import { startPostgres } from '../scripts/postgres.ts';
 import { fill } from './fill/fill.ts';
@@ -36,6 +37,20 @@ export async function startBenchPostgres(): Promise<BenchPostgres> {
 
 /** Says as little as the servers beside it: the default, and what the old server is measured with. */
 const QUIET = { NOTARY_SERVER_LOGGING_LEVEL: 'error', NOTARY_SIGNER_LOGGING_LEVEL: 'error' };
+
+/** What all databases there take on disk. */
+export async function databaseBytes(superuserUrl: string): Promise<number> {
+  const client = new Client({ connectionString: superuserUrl });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ bytes: string }>(
+      'select sum(pg_database_size(oid)) as bytes from pg_database',
+    );
+    return Number(rows[0]?.bytes);
+  } finally {
+    await client.end();
+  }
+}
 
 /** Our programs as in production: one API, one signer worker, one projector, durable stores, TLS. */
 export interface BenchStack {

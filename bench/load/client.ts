@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PublicKey } from '@scrivener/tuf';
 import { Connection, type Answer } from './connection.ts';
 import { FORM_TYPE, Owner } from './owner.ts';
@@ -18,8 +19,9 @@ const UPDATES_AHEAD = 400;
 const MAKERS = 8;
 /** Targets in a file from which on one request at a time is load enough. */
 const MANY_FILES = 10_000;
-/** To make a collection. */
-const ATTEMPTS = 5;
+/** To make a collection, or one of its versions, where nothing is measured; and the wait between, in milliseconds. */
+const ATTEMPTS = 10;
+const REST = 1_000;
 /** Before the clock runs, in milliseconds. */
 const WARM_UP = 300;
 
@@ -100,6 +102,7 @@ async function firstPublished(connection: Connection, name: string, files: numbe
       return owner;
     } catch (error) {
       if (attempt === ATTEMPTS) throw error;
+      await sleep(REST);
     }
   }
 }
@@ -109,13 +112,21 @@ async function age(writers: readonly Writer[], versions: number): Promise<void> 
     dealt(writers, 2 * MAKERS).map(async (own) => {
       const connection = new Connection(url, ca);
       for (const writer of own) {
-        while (writer.owner.version - writer.ahead.length < versions) {
-          mustBe200(await publish(connection, writer));
-        }
+        // the first publish made one of them
+        for (let made = 1; made < versions; made += 1) await oneMore(connection, writer);
       }
       connection.close();
     }),
   );
+}
+
+/** After a 503 the next update is sent: nobody knows of this one whether it came to be. */
+async function oneMore(connection: Connection, writer: Writer): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    const answer = await publish(connection, writer);
+    if (answer.status !== 503 || attempt === ATTEMPTS) return void mustBe200(answer);
+    await sleep(REST);
+  }
 }
 
 function newGun(name: string): string {

@@ -44,11 +44,6 @@ export class Owner {
     return `/v2/${this.gun}/_trust/tuf/`;
   }
 
-  /** Of the targets that it signed last. */
-  get version(): number {
-    return this.#version;
-  }
-
   /** The first publish: root and targets, with the server's keys for the other two roles. */
   firstUpdate(server: ServerKeys): Buffer {
     return form([this.root(server), this.targets()]);
