@@ -21,7 +21,7 @@ export const SIGNING_QUEUE = 'signing';
 /** Keeps our keys apart from other users of the same Redis. */
 export const QUEUE_PREFIX = 'scrivener';
 
-export type JobName = 'create-key' | 'sign' | 'probe';
+export type JobName = 'create-key' | 'sign' | 'batch' | 'probe';
 
 const INT64_MAX = 2n ** 63n - 1n;
 
@@ -82,6 +82,27 @@ export const createKeyJob = z.strictObject({
   algorithm: z.enum(['ed25519', 'ecdsa']),
 });
 
+/** Questions of one job; answers of so many are some 50 KB. */
+export const MOST_TOGETHER = 64;
+
+/** Data of a `batch` job: questions of one asker, each as in a job of its own, which it may yet get. */
+export const batchJob = z.strictObject({
+  questions: z
+    .array(
+      z.strictObject({
+        name: z.enum(['create-key', 'sign']),
+        id: z.string().min(1).max(128),
+        /** Parsed with the others of its name: what is wrong with one is an answer to that one. */
+        data: z.unknown(),
+        /** Its place in a trace, as in the options of a job. */
+        telemetry: z.unknown().exactOptional(),
+      }),
+    )
+    .min(1)
+    .max(MOST_TOGETHER),
+});
+export type BatchedQuestion = z.output<typeof batchJob>['questions'][number];
+
 /**
  * Why a worker does not even look at what a job asks for:
  * - `forged`: no holder of the job key made it as it is; forged and altered cannot be told apart
@@ -118,12 +139,22 @@ export const createKeyResult = z.discriminatedUnion('ok', [
   refusal,
 ]);
 
+/**
+ * Answers in the order of the questions, each as that to a job of its own (not parsed yet), or `null`:
+ * none for now, and it should be asked again in such a job.
+ */
+export const batchResult = z.discriminatedUnion('ok', [
+  z.strictObject({ ok: z.literal(true), answers: z.array(z.unknown()) }),
+  refusal,
+]);
+
 /** The answer to a `probe`, whose data is empty: whether the worker reaches its keys. */
 export const probeResult = z.strictObject({ ok: z.literal(true), keys: z.boolean() });
 
 /** Answers, as they lie in the queue. */
 export type SignResult = z.output<typeof signResult>;
 export type CreateKeyResult = z.output<typeof createKeyResult>;
+export type BatchResult = z.output<typeof batchResult>;
 export type ProbeResult = z.output<typeof probeResult>;
 export type Refusal = z.output<typeof refusal>;
 

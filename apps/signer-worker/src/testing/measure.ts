@@ -1,17 +1,34 @@
 /*
- * How long a sign job takes and how many one worker does: `npm run measure -w @scrivener/signer-worker`
- * with DATABASE_URL and REDIS_URL set. Each job signs a snapshot and a timestamp.
+ * How many questions signer workers answer and what each costs: `npm run measure -w
+ * @scrivener/signer-worker` with DATABASE_URL and REDIS_URL set. One answer is two signatures. Each
+ * figure is the median of several rounds; variants take turns, so that they meet the same machine.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createQueueSigner } from '@scrivener/signing/bullmq';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createQueueSigner, type QueueSigner } from '@scrivener/signing/bullmq';
 import { testRedis } from '@scrivener/signing/bullmq/testing';
-import { createKeys, publishRequest } from '@scrivener/signing/testing';
+import { createKeys, publishRequest, type RepositoryKeys } from '@scrivener/signing/testing';
 import { createTestDatabase } from './database.ts';
-import { startWorker } from './worker-process.ts';
+import { startWorker, type WorkerProcess } from './worker-process.ts';
 
-const JOBS = 2_000;
+/** In one round of one variant. */
+const QUESTIONS = 1_500;
+const ROUNDS = 5;
+/** Repositories whose files are signed; keys of all are in the workers' memory. */
+const REPOSITORIES = 200;
+/** Kernel clock ticks per second, in which /proc counts. */
+const TICKS = 100;
+
+interface Round {
+  readonly rate: number;
+  readonly p50: number;
+  readonly p99: number;
+  /** Microseconds of CPU per question: of all workers, and of the asker. */
+  readonly workers: number;
+  readonly asker: number;
+}
 
 const database = await createTestDatabase();
 const corner = testRedis();
@@ -19,56 +36,128 @@ const { redis, prefix, keys, jobKey } = corner;
 const folder = mkdtempSync(join(tmpdir(), 'measure-'));
 const jobKeyFile = join(folder, 'job-keys');
 writeFileSync(jobKeyFile, jobKey);
-const worker = startWorker({
-  NOTARY_SIGNER_STORAGE_BACKEND: 'postgres',
-  NOTARY_SIGNER_STORAGE_DB_URL: database.url,
-  NOTARY_SIGNER_DEFAULT_ALIAS: 'ts1',
-  NOTARY_SIGNER_TS1: 'swordfish',
-  NOTARY_SIGNER_QUEUE_HOSTNAME: redis.host,
-  NOTARY_SIGNER_QUEUE_PORT: String(redis.port),
-  NOTARY_SIGNER_QUEUE_PREFIX: prefix,
-  NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: jobKeyFile,
-});
-const asker = createQueueSigner({ redis, prefix, keys });
-await worker.said('taking jobs');
+const askers = {
+  'a job each': createQueueSigner({ redis, prefix, keys, deadline: 60_000, mostTogether: 1 }),
+  together: createQueueSigner({ redis, prefix, keys, deadline: 60_000 }),
+};
 
-for (const algorithm of ['ecdsa', 'ed25519'] as const) {
-  const repository = await createKeys(asker, algorithm);
-  let version = 0n;
-  for (const atOnce of [1, 8, 32]) {
-    const times: number[] = [];
-    const loop = async () => {
-      for (let job = 0; job < JOBS / atOnce; job += 1) {
-        const begin = performance.now();
-        await asker.sign(publishRequest(repository, (version += 1n)));
-        times.push(performance.now() - begin);
-      }
-    };
-    const begin = performance.now();
-    await Promise.all(Array.from({ length: atOnce }, loop));
-    const rate = times.length / ((performance.now() - begin) / 1_000);
-    console.log(
-      `${algorithm} ${atOnce} at once: ${rate.toFixed(0)} jobs/s, p50 ${quantile(times, 0.5)} ms, p99 ${quantile(times, 0.99)} ms`,
-    );
-  }
+const workers: WorkerProcess[] = [];
+let version = 0n;
+for (const count of [1, 2]) {
+  workers.push(await start());
+  const repositories = await Promise.all(
+    Array.from({ length: REPOSITORIES }, () => createKeys(askers.together, 'ecdsa')),
+  );
+  for (const atOnce of [1, 16, 64]) await compare(count, repositories, atOnce);
+  await compareKeys(count);
 }
 
-const fresh: number[] = [];
-for (let round = 0; round < 100; round += 1) {
-  const begin = performance.now();
-  await createKeys(asker, 'ecdsa');
-  fresh.push((performance.now() - begin) / 2);
-}
-console.log(`new ecdsa key: p50 ${quantile(fresh, 0.5)} ms, p99 ${quantile(fresh, 0.99)} ms`);
-
-await asker.close();
-worker.signal('SIGTERM');
-await worker.ended;
+for (const asker of Object.values(askers)) await asker.close();
+for (const worker of workers) worker.signal('SIGTERM');
+await Promise.all(workers.map((worker) => worker.ended));
 await corner.empty();
 await database.drop();
 rmSync(folder, { recursive: true });
 
-function quantile(values: readonly number[], share: number): string {
+async function start(): Promise<WorkerProcess> {
+  const worker = startWorker({
+    NOTARY_SIGNER_STORAGE_BACKEND: 'postgres',
+    NOTARY_SIGNER_STORAGE_DB_URL: database.url,
+    NOTARY_SIGNER_DEFAULT_ALIAS: 'ts1',
+    NOTARY_SIGNER_TS1: 'swordfish',
+    NOTARY_SIGNER_QUEUE_HOSTNAME: redis.host,
+    NOTARY_SIGNER_QUEUE_PORT: String(redis.port),
+    NOTARY_SIGNER_QUEUE_PREFIX: prefix,
+    NOTARY_SIGNER_QUEUE_JOB_KEY_FILE: jobKeyFile,
+    NOTARY_SIGNER_LOGGING_LEVEL: 'warn',
+  });
+  while ((await askers.together.health()).workers <= workers.length) await delay(100);
+  return worker;
+}
+
+async function compare(
+  count: number,
+  repositories: readonly RepositoryKeys[],
+  atOnce: number,
+): Promise<void> {
+  const questions = atOnce === 1 ? QUESTIONS / 5 : QUESTIONS;
+  await takeTurns(`${count} worker(s), sign, ${atOnce} at once`, (asker) =>
+    round(questions, atOnce, async (at) => {
+      const repository = repositories[at % repositories.length];
+      if (repository === undefined) throw new Error('no repository');
+      await asker.sign(publishRequest(repository, (version += 1n)));
+    }),
+  );
+}
+
+/** The keys of a new repository are two questions. */
+async function compareKeys(count: number): Promise<void> {
+  await takeTurns(`${count} worker(s), two new keys, 16 at once`, (asker) =>
+    round(QUESTIONS / 5, 16, async () => {
+      await createKeys(asker, 'ecdsa');
+    }),
+  );
+}
+
+async function takeTurns(
+  what: string,
+  measure: (asker: QueueSigner) => Promise<Round>,
+): Promise<void> {
+  const rounds = Object.entries(askers).map(([name, asker]) => ({
+    name,
+    asker,
+    done: [] as Round[],
+  }));
+  for (let turn = 0; turn < ROUNDS; turn += 1) {
+    for (const { asker, done } of rounds) done.push(await measure(asker));
+  }
+  for (const { name, done } of rounds) {
+    const median = (of: (round: Round) => number) => quantile(done.map(of), 0.5);
+    console.log(
+      `${what}, ${name}: ${median(({ rate }) => rate).toFixed(0)}/s, ` +
+        `p50 ${median(({ p50 }) => p50).toFixed(1)} ms, p99 ${median(({ p99 }) => p99).toFixed(1)} ms, ` +
+        `CPU ${median((each) => each.workers).toFixed(0)} us in workers, ${median((each) => each.asker).toFixed(0)} us in the asker`,
+    );
+  }
+}
+
+async function round(
+  questions: number,
+  atOnce: number,
+  ask: (at: number) => Promise<void>,
+): Promise<Round> {
+  const times: number[] = [];
+  let next = 0;
+  const loop = async () => {
+    for (let at = next++; at < questions; at = next++) {
+      const begin = performance.now();
+      await ask(at);
+      times.push(performance.now() - begin);
+    }
+  };
+  const [before, own, begin] = [cpuOfWorkers(), process.cpuUsage(), performance.now()];
+  await Promise.all(Array.from({ length: atOnce }, loop));
+  const seconds = (performance.now() - begin) / 1_000;
+  const { user, system } = process.cpuUsage(own);
+  return {
+    rate: questions / seconds,
+    p50: quantile(times, 0.5),
+    p99: quantile(times, 0.99),
+    workers: (cpuOfWorkers() - before) / questions,
+    asker: (user + system) / questions,
+  };
+}
+
+/** In microseconds, all threads. */
+function cpuOfWorkers(): number {
+  return workers.reduce((sum, { pid }) => {
+    // The second field is a name in brackets, and may hold anything.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return sum + ((Number(fields[11]) + Number(fields[12])) / TICKS) * 1_000_000;
+  }, 0);
+}
+
+function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return (sorted[Math.floor(share * sorted.length)] ?? Number.NaN).toFixed(1);
+  return sorted[Math.floor(share * sorted.length)] ?? Number.NaN;
 }

@@ -7,6 +7,7 @@ const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 /** A worker as it runs in production: a process of its own. */
 export interface WorkerProcess {
+  readonly pid: number;
   /** Its log, line by line, so far. */
   readonly log: readonly string[];
   /** Resolves when the log has a line with that text. */
@@ -24,11 +25,12 @@ export function startWorker(
     env: { PATH: process.env['PATH'], NOTARY_SIGNER_LOGGING_LEVEL: 'info', ...environment },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  if (child.stderr === null) throw new Error('a process without a log');
+  if (child.stderr === null || child.pid === undefined) throw new Error('a process without a log');
   const log: string[] = [];
   const lines = createInterface(child.stderr);
   lines.on('line', (line) => log.push(line));
   return {
+    pid: child.pid,
     log,
     said: async (text) => {
       while (!log.some((line) => line.includes(text))) await once(lines, 'line');

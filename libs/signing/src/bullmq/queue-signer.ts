@@ -9,6 +9,7 @@ import {
   createKeyJob,
   createKeyResult,
   jobId,
+  MOST_TOGETHER,
   probeResult,
   QUEUE_PREFIX,
   refusalOfJob,
@@ -24,7 +25,7 @@ import { asking } from '../trace.ts';
 import { Answers } from './answers.ts';
 import { Pulse, type WorkerState } from './pulse.ts';
 import { connect, queuePrefix, type RedisClient, type RedisConnection } from './redis-options.ts';
-import { carried } from './trace.ts';
+import { askTogether, type Question } from './together.ts';
 import { withoutRepeats } from './without-repeats.ts';
 
 export interface QueueSignerOptions {
@@ -35,6 +36,8 @@ export interface QueueSignerOptions {
   readonly keys: JobKeys;
   /** How long one question may take in all, in milliseconds, up to 60 s; 8 s if not said. */
   readonly deadline?: number;
+  /** Questions that share a job, at most: 64 if not said, and one job for each with 1. */
+  readonly mostTogether?: number;
   /**
    * Told once of each trouble that is otherwise dealt with in silence: with the connection, or with
    * answers and refusals that show that somebody meddles, or that the keys or clocks differ.
@@ -110,12 +113,16 @@ class BullmqSigner implements QueueSigner {
   readonly #queue: Queue;
   readonly #answers: Answers;
   readonly #pulse = new Pulse(() => this.#probe());
+  readonly #together: (question: Question) => Promise<unknown>;
+  /** Signatures that are asked for now, by the id of the question. */
+  readonly #signing = new Map<string, Promise<unknown>>();
 
   constructor({
     redis,
     prefix: name = QUEUE_PREFIX,
     keys,
     deadline = DEADLINE,
+    mostTogether = MOST_TOGETHER,
     onError = () => {},
     now = Date.now,
   }: QueueSignerOptions) {
@@ -123,6 +130,7 @@ class BullmqSigner implements QueueSigner {
       throw new RangeError(`no question may take longer than ${LONGEST_DEADLINE} ms`);
     }
     this.#deadline = deadline;
+    this.#together = askTogether((...job) => this.#answer(...job), mostTogether);
     this.#keys = keys;
     this.#now = now;
     this.#tell = withoutRepeats(onError);
@@ -145,8 +153,9 @@ class BullmqSigner implements QueueSigner {
   async createKey(request: CreateKeyRequest): Promise<PublicKey> {
     const data = encode(createKeyJob, request);
     // Each call is a question of its own, for an earlier answer may be a key that has signed since.
-    const id = jobId('create-key', JSON.stringify(data), randomUUID());
-    const answer = parse(createKeyResult, await this.#ask('create-key', id, data));
+    const text = JSON.stringify(data);
+    const id = jobId('create-key', text, randomUUID());
+    const answer = parse(createKeyResult, await this.#ask('create-key', id, data, text.length));
     if (!answer.ok) throw refused(answer);
     if (answer.keytype !== request.algorithm) throw unintelligible();
     return { keytype: answer.keytype, public: answer.public };
@@ -154,8 +163,11 @@ class BullmqSigner implements QueueSigner {
 
   async sign(request: SigningRequest): Promise<ServerSignatures> {
     const data = encode(signJob, request);
-    const id = jobId('sign', JSON.stringify(data));
-    const answer = parse(signResult, await this.#ask('sign', id, data));
+    const text = JSON.stringify(data);
+    const id = jobId('sign', text);
+    const asked = this.#signing.get(id) ?? this.#ask('sign', id, data, text.length);
+    this.#signing.set(id, asked);
+    const answer = parse(signResult, await asked.finally(() => this.#signing.delete(id)));
     if (!answer.ok) throw refused(answer);
     const { ok: _, ...signatures } = answer;
     if (!answers(request, signatures)) throw unintelligible();
@@ -197,9 +209,10 @@ class BullmqSigner implements QueueSigner {
     this.#redis.disconnect();
   }
 
-  #ask(name: JobName, id: string, data: object): Promise<unknown> {
+  #ask(name: Question['name'], id: string, data: object, size: number): Promise<unknown> {
+    const until = performance.now() + this.#deadline;
     return asking(name, { 'messaging.message.id': id }, (carrier) =>
-      this.#answer(name, id, data, carried(carrier)),
+      this.#together({ name, id, data, size, carrier, until }),
     );
   }
 
@@ -209,9 +222,9 @@ class BullmqSigner implements QueueSigner {
     id: string,
     data: object,
     extra: JobsOptions,
-    deadline = this.#deadline,
+    deadline: number,
   ): Promise<unknown> {
-    const expires = this.#now() + deadline + CLOCK_SKEW;
+    const expires = this.#now() + Math.ceil(deadline) + CLOCK_SKEW;
     const put = () => this.#put(name, id, sealJob(this.#keys, { id, name }, data, expires), extra);
     const { promise: answered, resolve, reject } = Promise.withResolvers<unknown>();
     let trouble: string | undefined;

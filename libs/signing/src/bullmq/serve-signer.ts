@@ -9,21 +9,24 @@ import {
   type SealedAnswer,
 } from '../job-seal.ts';
 import {
+  batchJob,
   createKeyJob,
   malformed,
   notAccepted,
   QUEUE_PREFIX,
   SIGNING_QUEUE,
   signJob,
+  type BatchedQuestion,
+  type BatchResult,
   type CreateKeyResult,
-  type ProbeResult,
   type JobRefusal,
+  type ProbeResult,
   type Refusal,
   type SignResult,
 } from '../jobs.ts';
 import { SigningError, type Signer } from '../signer.ts';
 import { SpentJobs } from '../spent-jobs.ts';
-import { answering } from '../trace.ts';
+import { answering, type Carrier } from '../trace.ts';
 import { connectionOf, queuePrefix, type RedisConnection } from './redis-options.ts';
 import { carrierOf } from './trace.ts';
 import { withoutRepeats } from './without-repeats.ts';
@@ -76,6 +79,8 @@ const LOCK_DURATION = 4_000;
 const STALLED_INTERVAL = 1_000;
 /** A job that lasts longer has failed, and may be tried again. In milliseconds. */
 const JOB_TIME_LIMIT = 5_000;
+/** Whose answer takes longer has to ask again alone, so that the others need not wait for it. */
+const BATCH_TIME_LIMIT = 1_000;
 /** A probe that is answered later finds nobody who waits for it; in milliseconds. */
 const CHECK_LIMIT = 1_000;
 const CLOSE_LIMIT = JOB_TIME_LIMIT + 1_000;
@@ -104,12 +109,38 @@ export function serveSigner({
     accepted.set(job, opened);
     return opened;
   };
+  const answerOne = (
+    { id, name, data }: Asked,
+    carrier: Carrier,
+  ): Promise<SignResult | CreateKeyResult> =>
+    answering(name, { 'messaging.message.id': id }, carrier, async () => {
+      const started = performance.now();
+      try {
+        const given = await inTime(answer(signer, name, data));
+        const outcome = given.ok ? 'signed' : given.code;
+        onAnswered({ id, name, outcome, milliseconds: performance.now() - started });
+        return given;
+      } catch (error) {
+        onError(error, id);
+        throw error;
+      }
+    });
+  const answerBatch = async (data: unknown, alone: boolean): Promise<BatchResult> => {
+    const job = batchJob.safeParse(data);
+    if (!job.success) return malformed(job.error);
+    const { questions } = job.data;
+    if (alone) return { ok: true, answers: questions.map(() => null) };
+    const answers = questions.map((each) =>
+      inTime(answerOne(each, carrierOf(each)), BATCH_TIME_LIMIT).catch(() => null),
+    );
+    return { ok: true, answers: await Promise.all(answers) };
+  };
   const connection = connectionOf(redis);
   const worker = new Worker<unknown, SealedAnswer>(
     SIGNING_QUEUE,
     async (job) => {
       const { id, name } = placeOf(job);
-      const seal = (answer: SignResult | CreateKeyResult | ProbeResult) =>
+      const seal = (answer: SignResult | CreateKeyResult | BatchResult | ProbeResult) =>
         sealAnswer(keys, id, answer);
       const asked = accept(job);
       if (typeof asked === 'string') {
@@ -117,20 +148,14 @@ export function serveSigner({
         return seal(notAccepted(asked));
       }
       if (name === 'probe') return seal({ ok: true, keys: await succeeds(check) });
-      const attributes = { 'messaging.message.id': id };
-      return answering(name, attributes, carrierOf(job.opts), async () => {
-        const started = performance.now();
-        try {
-          const given = await inTime(answer(signer, name, asked.data));
-          const outcome = given.ok ? 'signed' : given.code;
-          onAnswered({ id, name, outcome, milliseconds: performance.now() - started });
-          return seal(given);
-        } catch (error) {
-          onError(error, id);
-          // The message lies in Redis afterwards, where nobody needs to know more (the cause does not).
-          throw new Error('the job failed; the log of the worker says why', { cause: error });
-        }
-      });
+      // Its worker died, maybe of one of the questions: alone that one harms nobody else.
+      if (name === 'batch') return seal(await answerBatch(asked.data, job.stalledCounter > 0));
+      try {
+        return seal(await answerOne({ id, name, data: asked.data }, carrierOf(job.opts)));
+      } catch (error) {
+        // The message lies in Redis afterwards, where nobody needs to know more (the cause does not).
+        throw new Error('the job failed; the log of the worker says why', { cause: error });
+      }
     },
     {
       connection: connection.client,
@@ -173,6 +198,7 @@ export function serveSigner({
   };
 }
 
+type Asked = Pick<BatchedQuestion, 'id' | 'data'> & { readonly name: string };
 type Accepted = Extract<OpenedJob, { readonly ok: true }>;
 
 /** BullMQ gives every job an id; whoever writes to Redis by hand may not. */

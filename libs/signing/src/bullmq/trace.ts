@@ -7,15 +7,18 @@ import type { Carrier } from '../trace.ts';
  * make spans of every look at an idle queue, which is why it stays off.
  */
 
+/** More is not looked at: whoever calls an API has a say in what is carried. */
+const LONGEST = 1_000;
+
 /** What is added to the options of a job. */
 export type Carried = Pick<JobsOptions, 'telemetry'>;
 
 export function carried(carrier: Carrier): Carried {
   if (Object.keys(carrier).length === 0) return {};
-  return { telemetry: { metadata: JSON.stringify(carrier) } };
+  const metadata = JSON.stringify(carrier);
+  return metadata.length > LONGEST ? {} : { telemetry: { metadata } };
 }
 
-const LONGEST = 1_000;
 const carrier = z.record(z.string(), z.string());
 
 /** Whatever stands there: an empty carrier where it is of no use. */
