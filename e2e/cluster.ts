@@ -47,6 +47,8 @@ export interface Cluster {
   readonly processes: Readonly<Record<Program, readonly Process[]>>;
   /** A configuration file that gives one of our commands this cluster's database. */
   readonly configFile: string;
+  /** The same with the login of an API. */
+  readonly apiConfigFile: string;
   /** Resolves when every API says that it is healthy. */
   healthy(): Promise<void>;
   stop(): Promise<void>;
@@ -170,6 +172,7 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
     redis,
     processes,
     configFile,
+    apiConfigFile: join(directory, 'api-0.json'),
     healthy: async () => {
       await Promise.all(cluster.urls.map(isHealthy));
     },

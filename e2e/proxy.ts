@@ -20,6 +20,23 @@ const KEY = join(FIXTURES, 'notary-server.key');
 
 /** A proxy that caches: docs/examples/nginx.conf. */
 export async function startCachingProxy(backends: readonly string[]): Promise<Proxy> {
+  return startNginx('nginx.conf', [
+    ['/var/cache/nginx/notary', ({ directory }) => `${directory}/cache`],
+    ['server notary-1.internal:4443;', () => backends.map((name) => `server ${name};`).join('\n')],
+    ['server notary-2.internal:4443;', () => ''],
+    ['/etc/nginx/internal-ca.crt', () => CA_FILE],
+  ]);
+}
+
+/** A server of the files that a replay wrote: docs/examples/nginx-static.conf. */
+export async function startStaticServer(root: string): Promise<Proxy> {
+  return startNginx('nginx-static.conf', [['/srv/tuf', () => root]]);
+}
+
+async function startNginx(
+  example: string,
+  replacements: readonly (readonly [string, (place: { directory: string }) => string])[],
+): Promise<Proxy> {
   const { command, env } = await findDebianProgram({
     name: 'nginx',
     folder: 'sbin',
@@ -30,15 +47,12 @@ export async function startCachingProxy(backends: readonly string[]): Promise<Pr
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (use) => `${use}_temp_path ${directory}/${use};`,
   );
-  const config = fill('nginx.conf', [
+  const config = fill(example, [
     ['http {', `http {\naccess_log ${directory}/access.log;\n${temporary.join('\n')}`],
-    ['/var/cache/nginx/notary', `${directory}/cache`],
-    ['server notary-1.internal:4443;', backends.map((name) => `server ${name};`).join('\n')],
-    ['server notary-2.internal:4443;', ''],
     ['listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`],
     ['/etc/nginx/notary.crt', CERTIFICATE],
     ['/etc/nginx/notary.key', KEY],
-    ['/etc/nginx/internal-ca.crt', CA_FILE],
+    ...replacements.map(([from, to]): [string, string] => [from, to({ directory })]),
   ]);
   const process = [
     'daemon off;',

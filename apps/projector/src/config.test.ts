@@ -6,6 +6,7 @@ const url = 'postgres://server@db/notaryserver';
 describe('readProjectorConfig', () => {
   test('reads the database of the server from its variables', () => {
     expect(readProjectorConfig(undefined, { NOTARY_SERVER_STORAGE_DB_URL: url })).toEqual({
+      undeleteMs: 30 * 86_400_000,
       databaseUrl: url,
       logLevel: 'error',
       metricsAddress: undefined,

@@ -8,6 +8,7 @@ import {
   refuseDevelopment,
   text,
   type ListenAddress,
+  whole,
   type LogLevel,
 } from '@scrivener/runtime';
 import { z } from 'zod';
@@ -28,6 +29,13 @@ export const projectorSettings = z.object({
       }),
     })
     .prefault({}),
+  history: z
+    .object({
+      undelete_window: whole(30, { min: 0, max: 36_500 }).describe(
+        'days after a deletion in which `undelete` takes it back; 0: never',
+      ),
+    })
+    .prefault({}),
   logging: z.object({ level: logLevel('error') }).prefault({}),
   metrics_addr: text().describe(
     'where to serve `/metrics` and health over plain HTTP: `127.0.0.1:9102`; nowhere without it',
@@ -35,10 +43,14 @@ export const projectorSettings = z.object({
   production: flag().describe('refuse to start with passwords that are meant for development'),
 });
 
+const DAY = 86_400_000;
+
 export const PROJECTOR_PREFIX = 'NOTARY_SERVER';
 
 export interface Config {
   readonly databaseUrl: string;
+  /** How long after a deletion it may be taken back, in milliseconds. */
+  readonly undeleteMs: number;
   readonly logLevel: LogLevel;
   readonly metricsAddress: ListenAddress | undefined;
   readonly production: boolean;
@@ -63,6 +75,7 @@ export function readProjectorConfig(
   if (production) refuseDevelopment({ environment, storage: { backend, databaseUrl } });
   return {
     databaseUrl,
+    undeleteMs: section('history').undelete_window * DAY,
     logLevel: level,
     metricsAddress: parseMetricsAddress(section('metrics_addr')),
     production,

@@ -200,6 +200,35 @@ describe('the projector as a process', () => {
     expect(await followed.ended).toBe(0);
   });
 
+  test('undelete takes a deletion back, also where no projector runs', async () => {
+    const tell = storyteller(events, () => new Date().toISOString());
+    const { repository } = await tell.publish(emptyRepository(gunOf('a/b')));
+    await tell.remove(repository);
+    const undeleted = start('undelete.ts', ['a/b', '--by', 'olive', '--reason', 'a slip']);
+
+    expect(await undeleted.ended).toBe(0);
+    expect(undeleted.output.text).toBe('a/b is restored, at position 3\nand served\n');
+    expect((await readModel.current(gunOf('a/b'), 'targets'))?.version).toBe(1n);
+    const [, , restored] = await events.readStream(gunOf('a/b'), 0);
+    expect(restored?.event.cause).toEqual({ operator: 'olive', reason: 'a slip' });
+    const again = start('undelete.ts', ['a/b']);
+    expect(await again.ended).toBe(1);
+    expect(again.output.text).toBe(
+      'a/b is not deleted: what is current was begun in version 1 of its log\n',
+    );
+  });
+
+  test('undelete refuses what was deleted before its window', async () => {
+    const tell = storyteller(events, () => new Date(Date.now() - 31 * 86_400_000).toISOString());
+    const { repository } = await tell.publish(emptyRepository(gunOf('a/b')));
+    await tell.remove(repository);
+    const refused = start('undelete.ts', ['a/b']);
+
+    expect(await refused.ended).toBe(1);
+    expect(refused.output.text).toContain('too long ago');
+    expect(await events.lastPosition()).toBe(2);
+  });
+
   test('history draws a repository', async () => {
     await storyteller(events).publish(emptyRepository(gunOf('a/b')));
     const drawn = start('picture.ts', ['a/b', '--svg', '-']);
@@ -218,6 +247,9 @@ describe('the projector as a process', () => {
     ['audit.ts', ['--kind', 'Update'], 2, '--kind does not take "Update"'],
     ['audit.ts', ['--role', 'a'], 2, '--role does not take "a"'],
     ['audit.ts', ['--key', 'abc'], 2, '--key does not take "abc"'],
+    ['undelete.ts', [], 2, 'usage: undelete'],
+    ['undelete.ts', ['a/b', '--by', ''], 2, '--by wants a name'],
+    ['undelete.ts', ['a/b'], 1, 'the log has no events of a/b'],
     ['replay.ts', ['--until', '1'], 2, '--until needs a directory'],
     ['replay.ts', ['--into', 'nowhere', '--until', 'noon'], 2, 'RFC 3339'],
     ['replay.ts', ['--into', 'nowhere', '--until', '1'], 2, 'the log ends at position 0'],
