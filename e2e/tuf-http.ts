@@ -14,7 +14,13 @@ export interface Answer {
   readonly code: string | undefined;
 }
 
-const agent = new Agent({ keepAlive: true, ca: readFileSync(CA_FILE) });
+let agent: Agent | undefined;
+
+/** Made when first needed: whoever runs this may have to make the certificates first. */
+function keptAlive(): Agent {
+  agent ??= new Agent({ keepAlive: true, ca: readFileSync(CA_FILE) });
+  return agent;
+}
 
 /** `file` as in `…/_trust/tuf/{file}`. Rejects when the connection breaks. */
 export function getFile(url: string, gun: Gun, file: string): Promise<Answer> {
@@ -63,7 +69,8 @@ export function exchange(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const sent = request(url, { method, agent, headers, timeout: 30_000 }, (response) => {
+    const options = { method, agent: keptAlive(), headers, timeout: 30_000 };
+    const sent = request(url, options, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);

@@ -7,7 +7,9 @@ import { runChaos, type Figures } from './chaos.ts';
 import { runDurability } from './durability.ts';
 import { FAULT_KINDS, type FaultKind } from './faults.ts';
 import { reportOf } from './report.ts';
-import { expiredScenario, outageScenario, raceScenario, type Findings } from './scenarios.ts';
+import { outageScenario } from './outages.ts';
+import { expiredScenario, raceScenario } from './scenarios.ts';
+import type { Findings } from './trial.ts';
 
 const { values } = parseArgs({
   options: {
@@ -18,6 +20,7 @@ const { values } = parseArgs({
     faults: { type: 'string', default: FAULT_KINDS.join(',') },
     publishes: { type: 'string', default: '1000' },
     kills: { type: 'string', default: '100' },
+    outage: { type: 'string', default: '30' },
     scenario: { type: 'string', default: 'chaos' },
   },
 });
@@ -70,7 +73,13 @@ async function run(scenario: string): Promise<boolean> {
     case 'expired':
       return told(await expiredScenario({ readers: 128, repositories: 20, say }));
     case 'outages':
-      return told(await outageScenario({ outageMs: 15_000, say }));
+      return told(
+        await outageScenario({
+          outageMs: whole('outage', values.outage) * 1_000,
+          returnMs: 1_000,
+          say,
+        }),
+      );
     default:
       return usage(`--scenario knows chaos, durability, races, expired, outages; not ${scenario}`);
   }

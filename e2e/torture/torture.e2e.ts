@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { runChaos } from './chaos.ts';
+import { outageScenario } from './outages.ts';
 import { runDurability } from './durability.ts';
 import { FAULT_KINDS } from './faults.ts';
 import { reportOf } from './report.ts';
@@ -61,5 +62,20 @@ test(
     const options = { readers: 128, repositories: 4, say: quietly };
 
     expect((await expiredScenario(options)).wrong).toEqual([]);
+  },
+);
+
+test(
+  'while a dependency is away there is an answer in time, reads go on, and health tells',
+  { timeout: LONG },
+  async () => {
+    // The programs run on a busy machine here; `npm run torture` holds them to a second.
+    const options = { outageMs: 11_000, returnMs: 10_000, say: quietly };
+
+    const { wrong } = await outageScenario({
+      ...options,
+      only: ['redis hangs', 'postgres killed'],
+    });
+    expect(wrong).toEqual([]);
   },
 );
