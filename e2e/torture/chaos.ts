@@ -16,6 +16,8 @@ export interface LoadOptions {
   readonly seed: number;
   readonly publishers: number;
   readonly readers: number;
+  /** How long an answer may take, in milliseconds; `LIMIT` where absent. */
+  readonly limitMs?: number;
   readonly say: (line: string) => void;
 }
 
@@ -57,13 +59,24 @@ export function runChaos(options: ChaosOptions): Promise<Figures> {
   });
 }
 
+/** What a torturer works with. */
+export interface Suffering {
+  readonly stack: Stack;
+  readonly injector: Injector;
+  readonly client: TortureClient;
+  readonly history: History;
+  readonly random: Random;
+  /** Every repository there is; a torturer that begins one adds it. */
+  readonly torments: Torment[];
+}
+
 /**
  * Tortures a stack of its own while many publish and read, lets it recover, and checks everything that
  * was promised.
  */
 export async function runTorture(
   options: LoadOptions,
-  torture: (under: { injector: Injector; history: History }) => Promise<void>,
+  torture: (under: Suffering) => Promise<void>,
 ): Promise<Figures> {
   const { seed, publishers, readers, say } = options;
   say('starting Postgres, Redis, 2 APIs, 2 workers, 2 projectors');
@@ -74,7 +87,7 @@ export async function runTorture(
   });
   const history = createHistory();
   const injector = createInjector(stack);
-  const client = createClient(stack.urls, history, injector);
+  const client = createClient(stack.urls, history, injector, options.limitMs);
   try {
     const startedAt = new Date();
     const random = createRandom(seed);
@@ -93,7 +106,7 @@ export async function runTorture(
       readUntil(stop.signal, torments, { ...load, random: random.fork() }),
     );
     const progress = setInterval(() => say(progressOf(history)), 5_000);
-    await torture({ injector, history });
+    await torture({ stack, injector, client, history, random: random.fork(), torments });
 
     say('faults are over, waiting until everything is well');
     const recoveryMs = await recover(client, steady, { history, random });

@@ -7,7 +7,9 @@ import { runChaos, type Figures } from './chaos.ts';
 import { runDurability } from './durability.ts';
 import { FAULT_KINDS, type FaultKind } from './faults.ts';
 import { reportOf } from './report.ts';
+import { runFlushes } from './flushes.ts';
 import { outageScenario } from './outages.ts';
+import { overloadScenario } from './overload.ts';
 import { expiredScenario, raceScenario } from './scenarios.ts';
 import type { Findings } from './trial.ts';
 
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     readers: { type: 'string', default: '4' },
     faults: { type: 'string', default: FAULT_KINDS.join(',') },
     publishes: { type: 'string', default: '1000' },
+    flushes: { type: 'string', default: '40' },
     kills: { type: 'string', default: '100' },
     outage: { type: 'string', default: '30' },
     scenario: { type: 'string', default: 'chaos' },
@@ -37,36 +40,31 @@ process.exit(isFine ? 0 : 1);
 async function run(scenario: string): Promise<boolean> {
   switch (scenario) {
     case 'chaos': {
-      const seed = whole('seed', values.seed);
       const figures = await runChaos({
-        seed,
+        ...load(),
         seconds: whole('seconds', values.seconds),
-        publishers: whole('publishers', values.publishers),
-        readers: whole('readers', values.readers),
         faults: values.faults
           .split(',')
           .filter((kind) => kind !== '')
           .map(faultKind),
         say,
       });
-      return reported(`npm run torture -- --seed ${seed}`, figures);
+      return reported(`npm run torture -- --seed ${values.seed}`, figures);
+    }
+    case 'flushes': {
+      const flushes = whole('flushes', values.flushes);
+      const figures = await runFlushes({ ...load(), flushes, everyMs: 700, say });
+      const command = `npm run torture -- --scenario flushes --flushes ${flushes}`;
+      return reported(`${command} --seed ${values.seed}`, figures);
     }
     case 'durability': {
-      const seed = whole('seed', values.seed);
       const [publishes, kills] = [
         whole('publishes', values.publishes),
         whole('kills', values.kills),
       ];
-      const figures = await runDurability({
-        seed,
-        publishes,
-        kills,
-        publishers: whole('publishers', values.publishers),
-        readers: whole('readers', values.readers),
-        say,
-      });
-      const size = `--publishes ${publishes} --kills ${kills}`;
-      return reported(`npm run torture -- --scenario durability ${size} --seed ${seed}`, figures);
+      const figures = await runDurability({ ...load(), publishes, kills, say });
+      const command = `npm run torture -- --scenario durability --publishes ${publishes} --kills ${kills}`;
+      return reported(`${command} --seed ${values.seed}`, figures);
     }
     case 'races':
       return told(await raceScenario({ publishers: 64, rounds: 50, freeMs: 10_000, say }));
@@ -80,9 +78,23 @@ async function run(scenario: string): Promise<boolean> {
           say,
         }),
       );
+    case 'overload': {
+      const sizes = { slowClients: 500, hugeUploads: 6, manyParts: 4 };
+      return told(await overloadScenario({ ...sizes, ms: 20_000, say }));
+    }
     default:
-      return usage(`--scenario knows chaos, durability, races, expired, outages; not ${scenario}`);
+      return usage(
+        `--scenario knows chaos, durability, flushes, races, expired, outages, overload; not ${scenario}`,
+      );
   }
+}
+
+function load() {
+  return {
+    seed: whole('seed', values.seed),
+    publishers: whole('publishers', values.publishers),
+    readers: whole('readers', values.readers),
+  };
 }
 
 function reported(command: string, figures: Figures): boolean {

@@ -19,6 +19,8 @@ export interface OutageOptions {
   readonly outageMs: number;
   /** After the return, how long it may take until all is as before. */
   readonly returnMs: number;
+  /** How long an answer may take, in milliseconds; `LIMIT` where absent. */
+  readonly limitMs?: number;
   /** Every one where absent. */
   readonly only?: readonly OutageName[];
   readonly say: Say;
@@ -127,12 +129,13 @@ interface Suffering {
 async function duringOutage(
   stack: Stack,
   { torments, files, name }: Suffering,
-  { outageMs, returnMs }: OutageOptions,
+  { outageMs, returnMs, limitMs }: OutageOptions,
 ): Promise<Findings> {
   const { readsGoOn, begin, end } = OUTAGES[name];
   const history = createHistory();
-  const client = createClient(stack.urls, history, NEVER_STOPPED);
+  const client = createClient(stack.urls, history, NEVER_STOPPED, limitMs);
   const stop = new AbortController();
+  const usual = await usualPublish(client, torments, name);
   await begin(stack);
   const away = Date.now();
   const reading = startReadProbe(stack.urls, files, READ);
@@ -164,17 +167,35 @@ async function duringOutage(
   const late = publishes.filter(({ status, startedAt }) => status !== 200 && startedAt > back);
   const lastRefusal = Math.max(0, ...late.map(({ endedAt }) => endedAt - back));
   const fullAfter = Math.max(firstAfter, lastRefusal);
-  if (fullAfter > returnMs) wrong.push(`full service ${fullAfter} ms after its return`);
+  if (fullAfter > returnMs + usual) wrong.push(`full service ${fullAfter} ms after its return`);
   const answers = [...history.answers].map(([text, times]) => `${times} × ${text}`).join(', ');
   return {
     figures: [
       `${name} for ${outageMs / 1_000} s: slowest answer ${history.slowestMs} ms; health told after ${unhealthyAfter} ms`,
       `  ${toldOf(allReads)}`,
-      `  after its return: first publish ${firstAfter} ms, last refusal of a new one ${lastRefusal} ms, health well ${healthyAfter} ms`,
+      `  after its return: first publish ${firstAfter} ms (usually ${usual} ms), last refusal of a new one ${lastRefusal} ms, health well ${healthyAfter} ms`,
       `  ${answers}`,
     ],
     wrong,
   };
+}
+
+/** How long a publish takes at most while nothing is wrong, in milliseconds. */
+async function usualPublish(
+  client: TortureClient,
+  torments: readonly Torment[],
+  name: string,
+): Promise<number> {
+  const times: number[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    const looks = await Promise.all(
+      torments.map((torment, api) =>
+        probe(client, { api, torment, name: `before ${name} ${round}` }),
+      ),
+    );
+    times.push(...looks.map(({ startedAt, endedAt }) => endedAt - startedAt));
+  }
+  return Math.max(...times);
 }
 
 /** An answer and when it was asked for. */

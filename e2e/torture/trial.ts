@@ -67,6 +67,8 @@ export async function current(url: string, torment: Torment) {
     getFile(url, torment.gun, 'root.json'),
     getFile(url, torment.gun, 'targets.json'),
   ]);
+  const unread = [root, targets].find(({ status }) => status !== 200);
+  if (unread !== undefined) throw new Error(`a read was answered ${unread.status} ${unread.code}`);
   return {
     targets: readTargets(targets.body),
     signers: signersOf(torment, readRoot(root.body), 'targets'),
