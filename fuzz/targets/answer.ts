@@ -1,6 +1,11 @@
 import { createJobKey, parseJobKeys } from '@scrivener/signing';
 import { openAnswer, sealAnswer } from '../../libs/signing/src/job-seal.ts';
-import { createKeyResult, refusalOfJob, signResult } from '../../libs/signing/src/jobs.ts';
+import {
+  batchResult,
+  createKeyResult,
+  refusalOfJob,
+  signResult,
+} from '../../libs/signing/src/jobs.ts';
 import { bytesOf, textOf, type Target } from '../target.ts';
 
 const ID = 'sign-1';
@@ -16,6 +21,7 @@ export const answer: Target = {
     '"message":"',
     '"job":"forged"',
     '"timestamp":[',
+    '"answers":[',
     '{"keyid":"',
     '"method":"eddsa"',
     '"sig":"QQ=="',
@@ -43,8 +49,9 @@ export const answer: Target = {
           throw new Error('a forged answer opens');
         }
         refusalOfJob(data);
-        const isAnswer =
-          signResult.safeParse(data).success || createKeyResult.safeParse(data).success;
+        const isAnswer = [signResult, createKeyResult, batchResult].some(
+          (shape) => shape.safeParse(data).success,
+        );
         return opened !== undefined || isAnswer ? 'value' : 'refusal';
       },
     };

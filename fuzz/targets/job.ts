@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { createJobKey, parseJobKeys } from '@scrivener/signing';
 import { openJob, sealJob } from '../../libs/signing/src/job-seal.ts';
-import { createKeyJob, malformed, signJob } from '../../libs/signing/src/jobs.ts';
+import { batchJob, createKeyJob, malformed, signJob } from '../../libs/signing/src/jobs.ts';
 import { checkSigningRequest, TufError } from '@scrivener/tuf';
 import { bytesOf, textOf, verdictOf, type Target, type Verdict } from '../target.ts';
 
@@ -25,6 +25,8 @@ export const job: Target = {
     '"keyids":[',
     `"${'a'.repeat(64)}"`,
     '"expires":',
+    '"questions":[',
+    '{"name":"sign","id":"x","data":',
     '"mac":',
     '"nonce":',
     '"body":',
@@ -50,6 +52,14 @@ export const job: Target = {
 };
 
 async function verdictOfBody(data: unknown): Promise<Verdict> {
+  const batch = batchJob.safeParse(data);
+  if (batch.success) {
+    const verdicts = await Promise.all(
+      batch.data.questions.map((each) => verdictOfBody(each.data)),
+    );
+    return verdicts.includes('value') ? 'value' : 'refusal';
+  }
+  malformed(batch.error);
   const key = createKeyJob.safeParse(data);
   const sign = signJob.safeParse(data);
   for (const { error } of [key, sign]) if (error !== undefined) malformed(error);
