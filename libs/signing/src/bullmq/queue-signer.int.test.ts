@@ -117,11 +117,15 @@ describe('questions that share a job', () => {
     },
     sign: (request: SigningRequest) => inner.sign(request),
   });
-  const request = (gun = freshGun()) => ({ gun, role: 'timestamp', algorithm: 'ed25519' }) as const;
   /** Thirty good ones, and a bad one in the middle. */
   const askAll = async (asker: QueueSigner) => {
-    const requests = Array.from({ length: 31 }, (_, at) => request(at === 15 ? bad : freshGun()));
-    const asked = requests.map((each) => asker.createKey(each));
+    const asked = Array.from({ length: 31 }, (_, at) =>
+      asker.createKey({
+        gun: at === 15 ? bad : freshGun(),
+        role: 'timestamp',
+        algorithm: 'ed25519',
+      }),
+    );
     const [odd] = asked.splice(15, 1);
     return { odd, others: asked };
   };
@@ -138,10 +142,9 @@ describe('questions that share a job', () => {
       ),
     );
 
-    answers.forEach((answer, at) => {
-      if (at % 2 === 0) expect(answer).toMatchObject({ status: 'fulfilled' });
-      else expect(answer).toMatchObject({ reason: { code: 'UNKNOWN_KEY' } });
-    });
+    expect(
+      answers.map((each) => (each.status === 'fulfilled' ? 'signed' : each.reason.code)),
+    ).toEqual(answers.map((_, at) => (at % 2 === 0 ? 'signed' : 'UNKNOWN_KEY')));
   });
 
   test('are answered though one of them throws, and that one is tried again', async () => {

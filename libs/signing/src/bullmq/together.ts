@@ -65,7 +65,9 @@ export function askTogether(ask: AskJob, most: number): (question: Question) => 
   };
   const batch = async (asked: readonly Asked[]): Promise<readonly unknown[]> => {
     const questions = asked.map(({ question: { name, id, data, carrier } }) => ({
-      ...{ name, id, data },
+      name,
+      id,
+      data,
       ...carried(carrier),
     }));
     const until = Math.min(...asked.map(({ question }) => question.until));
