@@ -5,7 +5,7 @@ import { TEXT } from '../answer.ts';
 import { cachingHeaders, isAtHand, type CachePolicy } from '../caching.ts';
 import type { Metrics } from '../monitoring/metrics.ts';
 import { logKept } from '../monitoring/request-log.ts';
-import type { KeptFile, KeptFiles } from './kept-files.ts';
+import { isSmall, type KeptFile, type KeptFiles } from './kept-files.ts';
 
 /**
  * Answers a request from memory, byte for byte as the app would, and at once; or leaves it alone, says
@@ -20,10 +20,15 @@ interface Dependencies {
   readonly logger: Logger;
 }
 
-/** Everything about an answer that follows from the file: as flat lists for `writeHead`. */
+/** Everything about an answer that follows from the file: headers as flat lists for `writeHead`. */
 interface Prepared {
   readonly ok: string[];
   readonly unchanged: string[];
+  /**
+   * As a string where it is small, one character for each byte: Node sends that in one piece with the
+   * head, and a download costs a tenth less.
+   */
+  readonly body: string | Uint8Array;
 }
 
 /** What in a request matters to an answer, or undefined where the app has to look at it. */
@@ -54,12 +59,12 @@ export function createHotAnswers({ kept, caching, metrics, logger }: Dependencie
     const question = read(req.rawHeaders, method.length + url.length);
     if (question === undefined || req.socket.readableEnded) return false;
 
-    const { ok, unchanged } = prepared.get(file) ?? prepare(file);
+    const { ok, unchanged, body } = prepared.get(file) ?? prepare(file);
     const isUnchanged =
       question.ifNoneMatch !== undefined && isAtHand(question.ifNoneMatch, file.file);
     res.removeHeader('Connection'); // it persists without a word
     if (isUnchanged) res.writeHead(304, unchanged).end();
-    else res.writeHead(200, ok).end(file.file.bytes);
+    else res.writeHead(200, ok).end(body, 'latin1');
 
     if (hasTraces()) nameRequest(method, file.operation);
     const microseconds = (performance.now() - started) * 1000;
@@ -81,19 +86,22 @@ export function createHotAnswers({ kept, caching, metrics, logger }: Dependencie
 
 function prepareAnswer(file: KeptFile, caching: CachePolicy): Prepared {
   const unchanged = Object.entries(cachingHeaders(caching, file.kind, file.file)).flat();
-  const length = String(file.file.bytes.byteLength);
+  const { bytes } = file.file;
   return {
     unchanged,
-    ok: ['Content-Type', TEXT, ...unchanged, 'Content-Length', length],
+    ok: ['Content-Type', TEXT, ...unchanged, 'Content-Length', String(bytes.byteLength)],
+    body: isSmall(bytes) ? Buffer.from(bytes).toString('latin1') : bytes,
   };
 }
 
 /** Names and values by turns, as they came. */
 function read(rawHeaders: readonly string[], targetBytes: number): Question | undefined {
-  let [hosts, bytes] = [0, targetBytes];
+  let hosts = 0;
+  let bytes = targetBytes;
   let ifNoneMatch: string | undefined;
   for (let index = 0; index < rawHeaders.length; index += 2) {
-    const [name = '', value = ''] = [rawHeaders[index], rawHeaders[index + 1]];
+    const name = rawHeaders[index] ?? '';
+    const value = rawHeaders[index + 1] ?? '';
     bytes += name.length + value.length;
     switch (name.length) {
       case 4:

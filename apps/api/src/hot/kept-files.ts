@@ -48,6 +48,13 @@ const MEANS_MORE = /[%?]/;
 /** What an entry takes besides its bytes and its path, about. */
 const OVERHEAD = 1_000;
 
+/** Up to which size a file is in memory twice, in bytes: what is sent is made of it once. */
+const SMALL = 16 * 1024;
+
+export function isSmall({ byteLength }: Uint8Array): boolean {
+  return byteLength <= SMALL;
+}
+
 /**
  * Files in memory, the most recently used up to `bytes`; all those of a repository go when something
  * happens to it. Works only while the reader may answer from memory: otherwise each reading is one
@@ -61,7 +68,8 @@ export function createKeptFiles(
   const readings = new Map<Gun, Map<string, Reading>>();
   const files = new LRUCache<string, KeptFile>({
     maxSize: bytes,
-    sizeCalculation: ({ file }, path) => file.bytes.byteLength + 2 * path.length + OVERHEAD,
+    sizeCalculation: ({ file: { bytes } }, path) =>
+      bytes.byteLength * (isSmall(bytes) ? 2 : 1) + 2 * path.length + OVERHEAD,
     dispose({ gun }, path, reason) {
       if (reason !== 'set') forgetPath(gun, path);
     },
