@@ -10,8 +10,18 @@ describe('readProjectorConfig', () => {
       databaseUrl: url,
       logLevel: 'error',
       metricsAddress: undefined,
+      fsckEvery: undefined,
       production: false,
     });
+  });
+
+  test('runs fsck once in so many hours where it is asked to', () => {
+    const environment = {
+      NOTARY_SERVER_STORAGE_DB_URL: url,
+      NOTARY_SERVER_FSCK_EVERY_HOURS: '24',
+    };
+
+    expect(readProjectorConfig(undefined, environment).fsckEvery).toBe(86_400_000);
   });
 
   test.each([

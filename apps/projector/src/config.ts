@@ -7,8 +7,8 @@ import {
   readConfig,
   refuseDevelopment,
   text,
-  type ListenAddress,
   whole,
+  type ListenAddress,
   type LogLevel,
 } from '@scrivener/runtime';
 import { z } from 'zod';
@@ -40,6 +40,13 @@ export const projectorSettings = z.object({
   metrics_addr: text().describe(
     'where to serve `/metrics` and health over plain HTTP: `127.0.0.1:9102`; nowhere without it',
   ),
+  fsck: z
+    .object({
+      every_hours: whole(0, { min: 0, max: 744 }).describe(
+        'hours between two runs of `fsck` in the background; 0: none. On one projector of those that share a database',
+      ),
+    })
+    .prefault({}),
   production: flag().describe('refuse to start with passwords that are meant for development'),
 });
 
@@ -53,6 +60,8 @@ export interface Config {
   readonly undeleteMs: number;
   readonly logLevel: LogLevel;
   readonly metricsAddress: ListenAddress | undefined;
+  /** Milliseconds between two runs of fsck; undefined: it does not run. */
+  readonly fsckEvery: number | undefined;
   readonly production: boolean;
 }
 
@@ -71,6 +80,7 @@ export function readProjectorConfig(
     throw new ConfigError(`${backend} is not a supported storage backend, use "postgres"`);
   }
   const databaseUrl = parseDatabaseUrl(db_url);
+  const { every_hours } = section('fsck');
   const production = section('production');
   if (production) refuseDevelopment({ environment, storage: { backend, databaseUrl } });
   return {
@@ -78,6 +88,7 @@ export function readProjectorConfig(
     undeleteMs: section('history').undelete_window * DAY,
     logLevel: level,
     metricsAddress: parseMetricsAddress(section('metrics_addr')),
+    fsckEvery: every_hours === 0 ? undefined : every_hours * 3_600_000,
     production,
   };
 }

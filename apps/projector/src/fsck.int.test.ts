@@ -8,6 +8,9 @@ import { testDatabase, type TestDatabase } from '@scrivener/events/postgres/test
 import { gunOf, storyteller } from '@scrivener/events/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fsck } from './fsck/fsck.ts';
+import { runScheduledFsck, type Outcome } from './fsck/scheduled.ts';
+
+const kindsOf = (outcome?: Outcome) => outcome?.findings.map(({ kind }) => kind);
 
 describe('fsck as a process', () => {
   let database: TestDatabase;
@@ -97,5 +100,48 @@ describe('fsck as a process', () => {
 
     expect(report).toMatchObject({ ...counts, head, findings: [finding] });
     await expect(readFile(stateFile)).rejects.toThrow('ENOENT');
+  });
+
+  test('runs on a schedule, each run against the head of the one before', async () => {
+    await publish();
+    const stop = new AbortController();
+    const outcomes: Outcome[] = [];
+    const errors: unknown[] = [];
+    await runScheduledFsck({
+      databaseUrl: database.url,
+      first: 1,
+      every: 1_000,
+      signal: stop.signal,
+      onOutcome: (outcome) => {
+        outcomes.push(outcome);
+        if (outcomes.length === 2) stop.abort();
+        else void database.query('update events set hash = sha256(hash)');
+      },
+      onError: (error) => errors.push(error),
+    });
+
+    expect(errors).toEqual([]);
+    expect(outcomes[0]).toMatchObject({ events: 1, head: { position: 1 } });
+    expect(kindsOf(outcomes[0])).not.toContain('recorded-head');
+    expect(kindsOf(outcomes[1])).toContain('recorded-head');
+  });
+
+  test('on a schedule, a run that cannot find out is told, and another one follows', async () => {
+    const stop = new AbortController();
+    const errors: unknown[] = [];
+    await runScheduledFsck({
+      databaseUrl: 'postgres://nobody@127.0.0.1:1/none',
+      first: 1,
+      every: 1,
+      signal: stop.signal,
+      onOutcome: () => stop.abort(),
+      onError: (error) => {
+        errors.push(error);
+        if (errors.length === 2) stop.abort();
+      },
+    });
+
+    expect(String(errors[0])).toContain('fsck ended with 2: fsck: connect ECONNREFUSED');
+    expect(errors).toHaveLength(2);
   });
 });

@@ -1,33 +1,29 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, constants, setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runCommand, UsageError } from '@scrivener/runtime';
-import { z } from 'zod';
 import { readProjectorConfig } from './config.ts';
 import { describeFinding, FINDING_KINDS } from './fsck/finding.ts';
 import { fsck, type FsckProgress, type Report } from './fsck/fsck.ts';
-import type { RecordedHead } from './fsck/log-order.ts';
+import { headSchema, type RecordedHead } from './fsck/log-order.ts';
 
 const USAGE = `usage: fsck [-config FILE] [OPTIONS]
 Verifies the log again: positions, the chain of hashes, files, every signature, what snapshots and
 timestamps vouch for, and the read model. Exits 0 when all is well, 1 when something is not, 2 when it
 could not find out.
-  --json FILE       writes the report there as well
+  --json FILE       writes the report there as well; - is standard output, and nothing else goes there
   --expect FILE     a report from before: the log up to there has to be the same
   --head N:DIGEST   the same, by a head that was recorded: position and digest
   --state FILE      keeps there how far it has got; after a kill, goes on from there
   --threads N       as many as there are processors by default
   --quiet           no progress on standard error
+  --background      at the lowest priority, beside programs that serve
   -config FILE      settings of the projector; NOTARY_SERVER_* variables override it
   -help             this text`;
 
-const recorded = z.object({
-  position: z.int().min(1),
-  digest: z.string().regex(/^[0-9a-f]{64}$/),
-});
-
 runCommand(USAGE, async ({ config: file, arguments: words }) => {
-  const { json, expected, stateFile, threads, quiet } = await parseWords(words);
+  const { json, expected, stateFile, threads, quiet, background } = await parseWords(words);
+  if (background) setPriority(constants.priority.PRIORITY_LOW); // threads inherit it
   try {
     const { databaseUrl } = readProjectorConfig(file, process.env);
     const report = await fsck({
@@ -37,14 +33,23 @@ runCommand(USAGE, async ({ config: file, arguments: words }) => {
       stateFile,
       ...(!quiet && { onProgress: now() }),
     });
-    if (json !== undefined) await writeFile(json, `${JSON.stringify(report, undefined, 2)}\n`);
-    process.stdout.write(`${linesOf(report).join('\n')}\n`);
+    await writeReport(report, json);
     if (report.findings.length > 0) process.exitCode = 1;
   } catch (error) {
     process.stderr.write(`fsck: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 2;
   }
 });
+
+async function writeReport(report: Report, file: string | undefined): Promise<void> {
+  const json = `${JSON.stringify(report, undefined, 2)}\n`;
+  if (file === '-') {
+    process.stdout.write(json);
+    return;
+  }
+  if (file !== undefined) await writeFile(file, json);
+  process.stdout.write(`${linesOf(report).join('\n')}\n`);
+}
 
 async function parseWords(words: readonly string[]) {
   const { values } = parse(words);
@@ -67,6 +72,7 @@ async function parseWords(words: readonly string[]) {
     stateFile: values.state,
     threads,
     quiet: values.quiet === true,
+    background: values.background === true,
   };
 }
 
@@ -81,6 +87,7 @@ function parse(words: readonly string[]) {
         state: { type: 'string' },
         threads: { type: 'string' },
         quiet: { type: 'boolean' },
+        background: { type: 'boolean' },
       },
     });
   } catch (error) {
@@ -89,7 +96,7 @@ function parse(words: readonly string[]) {
 }
 
 function headOf(value: unknown, where: string): RecordedHead {
-  const head = recorded.safeParse(value);
+  const head = headSchema.safeParse(value);
   if (!head.success) throw new UsageError(`${where} names no head of a log`);
   return head.data;
 }

@@ -10,10 +10,13 @@ import {
 } from '@scrivener/runtime';
 import { serveMonitor } from '@scrivener/runtime/monitoring';
 import { PROJECTOR_PREFIX, projectorSettings, readProjectorConfig, type Config } from './config.ts';
-import { createMonitoring } from './monitoring.ts';
+import { runScheduledFsck } from './fsck/scheduled.ts';
+import { createMonitoring, type Monitoring } from './monitoring.ts';
 
 /** Enough for the one loop and a look at the checkpoint. */
 const POOL_SIZE = 2;
+/** Before the first run of fsck, in milliseconds: a projector that has just started may have to catch up. */
+const FIRST_FSCK = 60_000;
 
 runProgram({
   name: 'projector',
@@ -25,7 +28,7 @@ runProgram({
 });
 
 async function project(
-  { databaseUrl, metricsAddress }: Config,
+  { databaseUrl, metricsAddress, fsckEvery }: Config,
   { logger, debug }: Context,
 ): Promise<void> {
   const monitoring = createMonitoring(logger);
@@ -56,14 +59,36 @@ async function project(
     });
     monitoring.watch(readModel);
     logger.info('projecting');
+    const checking = checkRegularly(fsckEvery, { databaseUrl, signal, monitoring });
     await runProjection(readModel, events, {
       signal,
       onError: (error) => monitoring.failed(error),
     });
+    await checking;
     await readModel.close();
     await events.close();
   }, signal);
   await running;
+}
+
+async function checkRegularly(
+  every: number | undefined,
+  { monitoring, ...options }: FsckSurroundings,
+): Promise<void> {
+  if (every === undefined) return;
+  await runScheduledFsck({
+    ...options,
+    first: FIRST_FSCK,
+    every,
+    onOutcome: (outcome) => monitoring.checked(outcome),
+    onError: (error) => monitoring.notChecked(error),
+  });
+}
+
+interface FsckSurroundings {
+  readonly databaseUrl: string;
+  readonly signal: AbortSignal;
+  readonly monitoring: Monitoring;
 }
 
 /** Being told to stop while the database is away is no failure. */

@@ -73,3 +73,29 @@ test('failures are counted and logged', async () => {
   expect(await monitoring.metrics()).toContain('\nscrivener_projection_failures_total 1\n');
   expect(lines).toMatchObject([{ level: 'warning', msg: 'cannot project, trying again' }]);
 });
+
+test('what fsck found is told by kind, and named in the log with the head to keep', async () => {
+  const { lines, monitoring } = monitored();
+  const head = { position: 7, digest: 'ab'.repeat(32) };
+  const finding = { kind: 'chain', position: 3, gun: 'a/b', reason: 'its hash does not follow' };
+
+  monitoring.checked({ head, events: 7, seconds: 1.5, findings: [] });
+  monitoring.checked({ head, events: 7, seconds: 2, findings: [{ ...finding, kind: 'chain' }] });
+
+  expect(lines).toEqual([
+    expect.objectContaining({
+      level: 'info',
+      msg: 'fsck: nothing is wrong',
+      head: `7:${head.digest}`,
+    }),
+    expect.objectContaining({
+      level: 'error',
+      msg: 'fsck: chain: position 3, "a/b": its hash does not follow',
+    }),
+    expect.objectContaining({ level: 'error', msg: 'fsck: something is wrong', findings: 1 }),
+  ]);
+  const metrics = await monitoring.metrics();
+  expect(metrics).toContain('\nscrivener_fsck_findings{kind="chain"} 1\n');
+  expect(metrics).toContain('\nscrivener_fsck_findings{kind="file"} 0\n');
+  expect(metrics).toContain('\nscrivener_fsck_duration_seconds 2\n');
+});

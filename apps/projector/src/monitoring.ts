@@ -8,7 +8,9 @@ import {
   type Monitor,
 } from '@scrivener/runtime/monitoring';
 import { fieldsOf, recordSpan } from '@scrivener/runtime/tracing';
-import { Counter } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
+import { describeFinding, FINDING_KINDS } from './fsck/finding.ts';
+import type { Outcome } from './fsck/scheduled.ts';
 
 /** What a projector shows of its work. */
 export interface Monitoring extends Monitor {
@@ -16,6 +18,10 @@ export interface Monitoring extends Monitor {
   watch(readModel: Pick<ReadModel, 'lag'>): void;
   projected(batch: ProjectedBatch): void;
   failed(error: unknown): void;
+  /** A run of fsck came to an end. */
+  checked(outcome: Outcome): void;
+  /** A run of fsck could not find out. */
+  notChecked(error: unknown): void;
 }
 
 /** A batch of more events than that is a projection that catches up: one line of log says it all. */
@@ -39,6 +45,9 @@ export function createMonitoring(logger: Logger): Monitoring {
     help: 'Batches that failed, and are tried again.',
     registers,
   });
+  let fsckMetrics: ReturnType<typeof createFsckMetrics> | undefined;
+  // not before a run has ended: a 0 would say that nothing was found
+  const fsck = () => (fsckMetrics ??= createFsckMetrics(registers));
   return {
     health: createChecks({
       'DB operational': () => lag().then(() => undefined),
@@ -54,6 +63,14 @@ export function createMonitoring(logger: Logger): Monitoring {
     failed: (err) => {
       failures.inc();
       logger.warn({ err }, 'cannot project, trying again');
+    },
+    checked: (outcome) => {
+      fsck().checked(outcome);
+      tellOutcome(logger, outcome);
+    },
+    notChecked: (err) => {
+      fsck().failures.inc();
+      logger.error({ err }, 'fsck could not find out whether the log is what was written');
     },
   };
 }
@@ -79,4 +96,53 @@ function tell(logger: Logger, { events, startedAt }: ProjectedBatch): void {
   if (events.length > FEW) {
     logger.info({ events: events.length, position: events.at(-1)?.position }, 'catching up');
   }
+}
+
+function createFsckMetrics(registers: Registry[]) {
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers });
+  const findings = new Gauge({
+    name: 'scrivener_fsck_findings',
+    help: 'What the last run of fsck found.',
+    labelNames: ['kind'],
+    registers,
+  });
+  const events = gauge('scrivener_fsck_events', 'Events that the last run of fsck looked at.');
+  const duration = gauge('scrivener_fsck_duration_seconds', 'What the last run of fsck took.');
+  const ended = gauge(
+    'scrivener_fsck_last_run_timestamp_seconds',
+    'When a run of fsck last came to an end.',
+  );
+  const failures = new Counter({
+    name: 'scrivener_fsck_failures_total',
+    help: 'Runs of fsck that could not find out.',
+    registers,
+  });
+  return {
+    failures,
+    checked(outcome: Outcome) {
+      for (const kind of FINDING_KINDS) {
+        const found = outcome.findings.filter((finding) => finding.kind === kind);
+        findings.set({ kind }, found.length);
+      }
+      events.set(outcome.events);
+      duration.set(outcome.seconds);
+      ended.setToCurrentTime();
+    },
+  };
+}
+
+/** Findings that the log names; the command names them all. */
+const NAMED = 20;
+
+/** The head is a record of its own, where logs go to another machine: fsck --head takes it. */
+function tellOutcome(logger: Logger, { events, seconds, findings, head }: Outcome): void {
+  for (const finding of findings.slice(0, NAMED)) {
+    logger.error({ ...finding }, `fsck: ${describeFinding(finding)}`);
+  }
+  const told = { events, seconds, findings: findings.length };
+  const message = findings.length === 0 ? 'fsck: nothing is wrong' : 'fsck: something is wrong';
+  logger[findings.length === 0 ? 'info' : 'error'](
+    { ...told, ...(head && { head: `${head.position}:${head.digest}` }) },
+    message,
+  );
 }

@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 /**
  * What may be wrong.
  *
@@ -33,6 +35,17 @@ export interface Finding {
   /** Of `events`, or the table that differs. */
   readonly column?: string;
 }
+
+/** As it stands in a report. */
+export const findingSchema = z.object({
+  kind: z.enum(FINDING_KINDS),
+  reason: z.string(),
+  position: z.number().exactOptional(),
+  gun: z.string().exactOptional(),
+  version: z.number().exactOptional(),
+  role: z.string().exactOptional(),
+  column: z.string().exactOptional(),
+});
 
 /** One line for people; control characters in names are escaped. */
 export function describeFinding(finding: Finding): string {

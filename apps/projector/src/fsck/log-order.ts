@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ClientBase } from 'pg';
+import { z } from 'zod';
 import type { Finding } from './finding.ts';
 
 /** A digest over the log up to a position, to be kept where whoever writes the log cannot write. */
@@ -11,6 +12,12 @@ export interface RecordedHead {
    */
   readonly digest: string;
 }
+
+/** As it stands in a report; a log has a head from its first event on. */
+export const headSchema = z.object({
+  position: z.int().min(1),
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
+});
 
 const NO_HEAD: RecordedHead = { position: 0, digest: '0'.repeat(64) };
 

@@ -1,16 +1,6 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { FINDING_KINDS } from './finding.ts';
-
-const finding = z.object({
-  kind: z.enum(FINDING_KINDS),
-  reason: z.string(),
-  position: z.number().exactOptional(),
-  gun: z.string().exactOptional(),
-  version: z.number().exactOptional(),
-  role: z.string().exactOptional(),
-  column: z.string().exactOptional(),
-});
+import { findingSchema } from './finding.ts';
 
 /** How far a run has got. */
 const progress = z.object({
@@ -22,7 +12,7 @@ const progress = z.object({
   files: z.number(),
   repositories: z.number(),
   unprojected: z.number(),
-  findings: z.array(finding),
+  findings: z.array(findingSchema),
 });
 
 export type Progress = z.output<typeof progress>;
