@@ -64,7 +64,7 @@ async function emptyServerDatabase(): Promise<void> {
   const tables = await query<{ name: string }>(
     owners.server,
     `select quote_ident(tablename) as name from pg_tables where schemaname = 'public'
-     and tablename not in ('log_head', 'projections', 'schema_migrations')`,
+     and tablename not in ('log_head', 'projections', 'serving', 'schema_migrations')`,
   );
   await query(owners.server, `truncate ${tables.map(({ name }) => name).join(', ')}`);
   await query(owners.server, 'update log_head set position = 0');
@@ -110,7 +110,7 @@ describe('as the API logs in, the read model works, and renewals; a replay is le
   test('which it may not do itself', async () => {
     const readModel = await postgresReadModel(loginOf('notary_server'));
 
-    await expect(readModel.replay()).rejects.toThrow('permission denied for table changefeed');
+    await expect(readModel.replay()).rejects.toThrow('permission denied for table serving');
     await readModel.close();
   });
 });
@@ -154,6 +154,9 @@ const DENIED: Readonly<Record<DatabaseRole, readonly string[]>> = {
     'update changefeed set id = id',
     'delete from changefeed',
     'truncate metafiles',
+    'delete from changefeed_b',
+    'update projections set live = not live',
+    "update serving set slot = 'b'",
     "insert into projections (name, position) values ('mine', 0)",
     "update projections set name = 'mine'",
     'delete from projections',
@@ -173,6 +176,8 @@ const DENIED: Readonly<Record<DatabaseRole, readonly string[]>> = {
     'delete from log_head',
     'truncate metafiles',
     'truncate changefeed',
+    'truncate metafiles_b',
+    'delete from serving',
     "insert into projections (name, position) values ('mine', 0)",
     'delete from projections',
     'select * from schema_migrations',
@@ -205,7 +210,7 @@ const DENIED_TO_ALL = [
 ];
 
 const OWNED = {
-  server: ['events', 'files', 'log_head', 'projections', 'metafiles', 'changefeed'],
+  server: ['events', 'files', 'log_head', 'projections', 'serving', 'metafiles', 'changefeed_b'],
   signer: ['private_keys', 'pending_keys'],
 } as const;
 

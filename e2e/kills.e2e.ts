@@ -100,9 +100,9 @@ async function readModelRows(): Promise<unknown[]> {
   const client = new Client({ connectionString: cluster.databaseUrl });
   await client.connect();
   const metafiles = await client.query(
-    'select * from metafiles order by gun_sha256, role, version',
+    'select * from live_metafiles order by gun_sha256, role, version',
   );
-  const changefeed = await client.query('select * from changefeed order by id');
+  const changefeed = await client.query('select * from live_changefeed order by id');
   await client.end();
   return [...metafiles.rows, ...changefeed.rows];
 }

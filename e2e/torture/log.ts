@@ -81,10 +81,12 @@ async function readLog(url: string): Promise<Omit<Database, 'keys'>> {
       "select encode(sha256, 'hex') as sha256, bytes from files",
     );
     const [head, checkpoint] = await Promise.all(
-      [`select position from log_head`, `select position from projections`].map(async (text) => {
-        const { rows } = await client.query<{ position: string }>(text);
-        return Number(rows[0]?.position);
-      }),
+      [`select position from log_head`, `select position from projections where live`].map(
+        async (text) => {
+          const { rows } = await client.query<{ position: string }>(text);
+          return Number(rows[0]?.position);
+        },
+      ),
     );
     const lines = async (text: string) => {
       const { rows } = await client.query<{ line: string }>(text);
@@ -96,15 +98,15 @@ async function readLog(url: string): Promise<Omit<Database, 'keys'>> {
       head: head ?? -1,
       checkpoint: checkpoint ?? -1,
       metafiles: await lines(
-        `select concat_ws(' ', gun, role, metafiles.version, encode(sha256, 'hex'), metafiles.position) as line
-         from metafiles join (select distinct gun, gun_sha256 from events) as named using (gun_sha256)`,
+        `select concat_ws(' ', gun, role, version, encode(sha256, 'hex'), position) as line
+         from live_metafiles join (select distinct gun, gun_sha256 from events) as named using (gun_sha256)`,
       ),
       changefeed: await lines(
         `select concat_ws(' ', id, gun, version, coalesce(encode(sha256, 'hex'), '-'), category, position) as line
-         from changefeed order by id`,
+         from live_changefeed order by id`,
       ),
       expiries: await lines(
-        `select concat_ws(' ', gun, role, version) as line from expiries where subject = 'metadata'`,
+        `select concat_ws(' ', gun, role, version) as line from live_expiries where subject = 'metadata'`,
       ),
     };
   } finally {

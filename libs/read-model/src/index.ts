@@ -13,6 +13,14 @@ export type {
   RenewalPolicy,
 } from './expiries.ts';
 export type {
+  Difference,
+  Generations,
+  RebuildOptions,
+  RebuildProgress,
+  Rebuilt,
+  Serving,
+} from './generations.ts';
+export type {
   Change,
   ChangesQuery,
   ProjectedBatch,

@@ -88,7 +88,11 @@ export interface ReadModel {
    */
   reached(position: number, timeoutMs: number): Promise<boolean>;
 
-  /** Throws every row away and projects the log again from position 0, seen by readers all at once. */
+  /**
+   * Projects the log again from position 0: readers see the old rows until all of the new ones are
+   * there, and then what has happened since. Where there are generations, publishes go on meanwhile
+   * and what was there is kept (see `Generations`).
+   */
   replay(): Promise<void>;
 
   close(): Promise<void>;

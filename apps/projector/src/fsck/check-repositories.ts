@@ -115,7 +115,7 @@ async function readWitnesses(
     name: 'witnesses',
     text: `select position,
         to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at
-      from changefeed where gun_sha256 = decode($1, 'hex') and position between $2 and $3`,
+      from live_changefeed where gun_sha256 = decode($1, 'hex') and position between $2 and $3`,
     values: [gunSha256, Math.min(...positions), Math.max(...positions)],
   });
   return new Map(seen.map(({ position, at }) => [Number(position), at]));
@@ -159,7 +159,7 @@ async function readFiles(
 
 async function checkpointOf(client: ClientBase): Promise<number> {
   const { rows } = await client.query<{ position: string }>(
-    `select position from projections where name = 'repositories'`,
+    `select position from projections where live`,
   );
   return Number(rows[0]?.position ?? 0);
 }

@@ -90,7 +90,7 @@ async function lastPosition(client: ClientBase, findings: Finding[]): Promise<nu
   const { rows } = await client.query<Record<'last' | 'first' | 'head' | 'checkpoint', string>>(
     `select coalesce(max(position), 0) as last, coalesce(min(position), 1) as first,
        coalesce((select position from log_head), -1) as head,
-       coalesce((select position from projections where name = 'repositories'), -1) as checkpoint
+       coalesce((select position from projections where live), -1) as checkpoint
      from events`,
   );
   const [row] = rows;

@@ -23,20 +23,20 @@ const METAFILES = `
   select role || ' ' || version as key, position::text as position,
     json_build_object('sha256', encode(sha256, 'hex'), 'published_at', ${instant('published_at')},
       'position', position) as value
-  from metafiles where gun_sha256 = decode($1, 'hex')`;
+  from live_metafiles where gun_sha256 = decode($1, 'hex')`;
 
 const EXPIRIES = `
   select role || ' ' || subject as key, null as position,
     json_build_object('gun', gun, 'version', version::text, 'made_by', made_by,
       'published_at', ${instant('published_at')}, 'expires_at', ${instant('expires_at')}) as value
-  from expiries where gun_sha256 = decode($1, 'hex')`;
+  from live_expiries where gun_sha256 = decode($1, 'hex')`;
 
 /** Ids are those of the whole log; within a repository they have to ascend. */
 const CHANGEFEED = `
   select (row_number() over (order by id))::text as key, position::text as position,
     json_build_object('gun', gun, 'created_at', ${instant('created_at')}, 'version', version::text,
       'sha256', encode(sha256, 'hex'), 'category', category, 'position', position) as value
-  from changefeed where gun_sha256 = decode($1, 'hex')`;
+  from live_changefeed where gun_sha256 = decode($1, 'hex')`;
 
 interface Row {
   readonly key: string;

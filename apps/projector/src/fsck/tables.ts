@@ -11,8 +11,8 @@ export async function checkTables(client: ClientBase): Promise<readonly Finding[
     const { rows } = await client.query<{ digest: string; name: string | null }>(
       `select distinct encode(gun_sha256, 'hex') as digest,
          ${table === 'metafiles' ? 'null' : 'gun'} as name
-       from ${table} where not exists (
-         select from events where events.gun_sha256 = ${table}.gun_sha256
+       from live_${table} as row where not exists (
+         select from events where events.gun_sha256 = row.gun_sha256
        ) limit ${NAMED}`,
     );
     for (const { digest, name } of rows) {
@@ -25,7 +25,7 @@ export async function checkTables(client: ClientBase): Promise<readonly Finding[
     `select id, position, gun from (
        select id, position, gun, row_number() over (order by id) as nth,
          lag(position) over (order by id) as before
-       from changefeed
+       from live_changefeed
      ) as entry where id <> nth or position <= before order by id limit 1`,
   );
   for (const { id, position, gun } of rows) {

@@ -1,9 +1,9 @@
 import { defineEntity, p } from '@mikro-orm/core';
 
-/** `migrations/server/002_read_model.sql` */
+/** What is live of the changefeed (`migrations/server/011_generations.sql`). */
 export const ChangefeedEntry = defineEntity({
   name: 'ChangefeedEntry',
-  tableName: 'changefeed',
+  tableName: 'live_changefeed',
   properties: {
     id: p.bigint('number').primary(),
     createdAt: p.datetime(),

@@ -10,7 +10,7 @@ import {
 } from '../expiries.ts';
 import { gunDigest } from '../gun-digest.ts';
 
-/** See `Expiries`; the tables are in `migrations/server/005_expiries.sql`. */
+/** See `Expiries`; the tables are in `migrations/server/005_expiries.sql`, the view in `011_generations.sql`. */
 export function postgresExpiries(pool: Pick<Pool, 'query'>): Expiries {
   return {
     async soonest({ madeBy, before, limit, after }) {
@@ -140,23 +140,23 @@ const COLUMNS = `gun, role, subject, version, made_by,
   ${ms('published_at')} as published_ms, ${ms('expires_at')} as expires_ms`;
 
 const soonestWhere = (condition: string) => `
-  select ${COLUMNS} from expiries where made_by = $1 and expires_at <= $2 ${condition}
+  select ${COLUMNS} from live_expiries where made_by = $1 and expires_at <= $2 ${condition}
   order by expires_at, gun_sha256, role, subject limit $3`;
 
 export const SOONEST = soonestWhere('');
 const NEXT = soonestWhere('and (expires_at, gun_sha256, role, subject) > ($4, $5, $6, $7)');
 
 const expired = (maker: Maker) =>
-  `(select count(*) from expiries where made_by = '${maker}' and expires_at < $1)`;
+  `(select count(*) from live_expiries where made_by = '${maker}' and expires_at < $1)`;
 const next = (maker: Maker) =>
-  `(select ${ms('min(expires_at)')} from expiries where made_by = '${maker}' and expires_at >= $1)`;
+  `(select ${ms('min(expires_at)')} from live_expiries where made_by = '${maker}' and expires_at >= $1)`;
 
 const SUMMARY = `
   select ${next('client')} as next_client, ${next('server')} as next_server,
     ${expired('client')} as expired_client, ${expired('server')} as expired_server,
     array(
       select (
-        select count(*) from expiries where made_by = 'client'
+        select count(*) from live_expiries where made_by = 'client'
           and expires_at >= $1 and expires_at <= $1 + days * interval '24 hours'
       )::text
       from unnest($2::int[]) with ordinality as asked (days, nth) order by nth
@@ -172,7 +172,7 @@ export const CLAIM = `
     select gun_sha256, min(gun) as gun, min(expires_at) as soonest,
       array_agg(role order by role) as roles, array_agg(version::text order by role) as versions
     from (values ('timestamp', $6::timestamptz), ('snapshot', $7)) as bound (role, horizon)
-    join expiries using (role)
+    join live_expiries using (role)
     left join renewal_claims using (gun_sha256)
     where made_by = 'server' and expires_at <= horizon
       and extract(epoch from expires_at - $1::timestamptz)
@@ -198,7 +198,7 @@ export const ALARMS = `
       select min(asked.days) from unnest($2::int[]) as asked (days)
       where expires_at <= $1::timestamptz + asked.days * interval '24 hours'
     ) as days
-    from expiries where made_by = 'client' and expires_at <= $1::timestamptz
+    from live_expiries where made_by = 'client' and expires_at <= $1::timestamptz
       + (select max(asked.days) from unnest($2::int[]) as asked (days)) * interval '24 hours'
   ) as expiry
   left join expiry_alarms as last using (gun_sha256, role, subject, expires_at)

@@ -1,1 +1,2 @@
+export { postgresGenerations } from './generations.ts';
 export { postgresReadModel, type PostgresOptions } from './read-model.ts';

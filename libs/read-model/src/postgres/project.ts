@@ -9,20 +9,18 @@ import { gunDigest } from '../gun-digest.ts';
 import { metafileChanges } from '../metafiles.ts';
 import type { ProjectedBatch } from '../read-model.ts';
 import { bytea } from './digests.ts';
+import { slotOf, TABLES, type Slot, type Tables } from './slots.ts';
 
 /** Events per batch. */
 const BATCH = 500;
 
-/** The row of `projections` that stands for these tables. */
-export const PROJECTION = 'repositories';
-
-/** NOTIFY in the transaction of each batch; the payload is the checkpoint. */
+/** NOTIFY in the transaction of each batch of the live generation; the payload is its checkpoint, or 0 where what was read before it may be wrong. */
 export const CHANNEL = 'scrivener_projected';
 
-type Connection = Pick<Pool | ClientBase, 'query'>;
+export type Connection = Pick<Pool | ClientBase, 'query'>;
 
 /** The next events, and the checkpoint that they follow. */
-interface Batch {
+export interface Batch {
   readonly checkpoint: number;
   readonly events: readonly RecordedEvent[];
 }
@@ -37,8 +35,8 @@ export type Outcome =
   | { readonly result: 'busy' };
 
 /**
- * Projects one batch: reads what follows the checkpoint, then writes rows and checkpoint in one
- * statement that works only if the checkpoint is still what it was.
+ * Projects one batch of the live generation: reads what follows the checkpoint, then writes rows and
+ * checkpoint in one statement that works only if the checkpoint is still what it was.
  *
  * The log never changes, so what was read stays right however long it takes; and as the statement
  * commits by itself, a projector that is killed or stopped between the two holds nothing that
@@ -46,26 +44,54 @@ export type Outcome =
  */
 export async function projectBatch(connection: Connection): Promise<Outcome> {
   const startedAt = new Date();
-  const batch = await readBatch(connection);
-  const last = batch.events.at(-1);
+  const { slot, batch } = await readLive(connection);
+  const { events } = batch;
+  const last = events.at(-1);
   if (last === undefined) return { result: 'idle' };
-  if (!(await writeBatch(connection, batch, last.position))) return { result: 'busy' };
-  const result = batch.events.length === BATCH ? 'more' : 'idle';
-  return { result, checkpoint: last.position, projected: { events: batch.events, startedAt } };
+  const written = await writeBatch(connection, slot, batch);
+  if (written === undefined) return { result: 'busy' };
+  // Another generation became live in between: what was written is right, but it is not what is read.
+  if (!written.live) return { result: 'more' };
+  const result = events.length === BATCH ? 'more' : 'idle';
+  return { result, checkpoint: last.position, projected: { events, startedAt } };
 }
 
-async function readBatch(connection: Connection): Promise<Batch> {
-  const { rows } = await connection.query<EventRow & { checkpoint: string }>({
+type BatchRow = EventRow & { readonly checkpoint: string; readonly projection: string };
+
+async function readLive(
+  connection: Connection,
+): Promise<{ readonly slot: Slot; readonly batch: Batch }> {
+  const { rows } = await connection.query<BatchRow>({
     name: 'read batch',
-    text: `select projections.position as checkpoint, event.*
+    text: `select projections.position as checkpoint, projections.name as projection, event.*
       from projections, lateral (
         select ${eventColumns} from events
         where events.position > projections.position order by events.position limit ${BATCH}
       ) as event
-      where projections.name = '${PROJECTION}'
+      where projections.live
       order by event.position`,
   });
-  const checkpoint = Number(rows[0]?.checkpoint ?? 0);
+  const slot = slotOf(rows[0]?.projection ?? '');
+  return { slot, batch: batchOf(Number(rows[0]?.checkpoint ?? 0), rows) };
+}
+
+/** What follows a position, as far as the live generation has got. Throws `ReadModelError` (`LOG_GAP`). */
+export async function readBehindLive(
+  connection: Connection,
+  checkpoint: number,
+  limit = BATCH,
+): Promise<Batch> {
+  const { rows } = await connection.query<EventRow>({
+    name: 'read batch behind live',
+    text: `select ${eventColumns} from events
+      where position > $1 and position <= (select position from projections where live)
+      order by position limit $2`,
+    values: [checkpoint, limit],
+  });
+  return batchOf(checkpoint, rows);
+}
+
+function batchOf(checkpoint: number, rows: readonly EventRow[]): Batch {
   const events = rows.map(recordedEvent);
   for (const [index, { position }] of events.entries()) {
     if (position !== checkpoint + 1 + index) {
@@ -75,21 +101,26 @@ async function readBatch(connection: Connection): Promise<Batch> {
   return { checkpoint, events };
 }
 
-/** False, and nothing written, where somebody else works on this projection or was faster. */
-async function writeBatch(
+/**
+ * Undefined, and nothing written, where somebody else works on this projection or was faster; else
+ * whether this generation was live at the moment of writing. There has to be an event.
+ */
+export async function writeBatch(
   connection: Connection,
+  slot: Slot,
   { checkpoint, events }: Batch,
-  position: number,
-): Promise<boolean> {
+): Promise<{ readonly live: boolean } | undefined> {
+  const position = events.at(-1)?.position;
   const told = await retold(events, {
     readStream: (gun, after, limit) => readStream(connection, gun, after, limit),
   });
   const { removed, added } = metafileChanges(told);
   const changes = changeRows(events);
   const { current } = expiryChanges(told); // of the same repositories as `removed`
-  const { rows } = await connection.query({
-    name: 'write batch',
-    text: WRITE,
+  const gunDigest = createDigests();
+  const { rows } = await connection.query<{ live: boolean }>({
+    name: `write batch ${slot}`,
+    text: WRITE[slot],
     values: [
       checkpoint,
       position,
@@ -117,7 +148,17 @@ async function writeBatch(
       current.map(({ expiresAt }) => expiresAt),
     ],
   });
-  return rows.length === 1;
+  return rows[0];
+}
+
+/** Of each GUN once. */
+function createDigests(): (gun: Gun) => Buffer {
+  const digests = new Map<Gun, Buffer>();
+  return (gun) => {
+    const known = digests.get(gun) ?? gunDigest(gun);
+    digests.set(gun, known);
+    return known;
+  };
 }
 
 async function readStream(
@@ -138,25 +179,28 @@ async function readStream(
  * The row lock on the checkpoint is the leadership. A replay meanwhile moves the checkpoint past this
  * batch, so this statement never meets rows that it cannot see. Rows are added only after those of
  * deleted repositories are gone, for a repository may come back within a batch.
+ *
+ * Whether it is live is told by the same row, as it is once it is locked: nobody hears of a checkpoint
+ * that readers have not reached.
  */
-const WRITE = `
+const writeSql = ({ projection, metafiles, changefeed, expiries }: Tables) => `
   with leader as (
-    select from projections
-    where name = '${PROJECTION}' and position = $1
+    select live from projections
+    where name = '${projection}' and position = $1
     for update skip locked
   ),
   moved as (
-    update projections set position = $2 from leader where name = '${PROJECTION}'
-    returning position
+    update projections set position = $2 from leader where name = '${projection}'
+    returning position, leader.live
   ),
   removed as (
-    delete from metafiles using leader where gun_sha256 = any($3::bytea[]) returning 1
+    delete from ${metafiles} using leader where gun_sha256 = any($3::bytea[]) returning 1
   ),
   cleared as (
     select count(*) from removed
   ),
   added as (
-    insert into metafiles (gun_sha256, role, version, sha256, published_at, position)
+    insert into ${metafiles} (gun_sha256, role, version, sha256, published_at, position)
     select row.* from leader, cleared, unnest(
       $4::bytea[], $5::text[], $6::bigint[], $7::bytea[], $8::timestamptz[], $9::bigint[]
     ) as row
@@ -164,10 +208,10 @@ const WRITE = `
       set sha256 = excluded.sha256, published_at = excluded.published_at, position = excluded.position
   ),
   last as (
-    select coalesce(max(id), 0) as id from changefeed
+    select coalesce(max(id), 0) as id from ${changefeed}
   ),
   fed as (
-    insert into changefeed (id, created_at, gun, gun_sha256, version, sha256, category, position)
+    insert into ${changefeed} (id, created_at, gun, gun_sha256, version, sha256, category, position)
     select last.id + row.nth, row.created_at, row.gun, row.gun_sha256, row.version, row.sha256,
       row.category, row.position
     from leader, last, unnest(
@@ -177,13 +221,13 @@ const WRITE = `
       as row (created_at, gun, gun_sha256, version, sha256, category, position, nth)
   ),
   ended as (
-    delete from expiries using leader where gun_sha256 = any($3::bytea[]) returning 1
+    delete from ${expiries} using leader where gun_sha256 = any($3::bytea[]) returning 1
   ),
   emptied as (
     select count(*) from ended
   ),
   expiring as (
-    insert into expiries
+    insert into ${expiries} as expiries
       (gun, gun_sha256, role, subject, version, made_by, published_at, expires_at)
     select row.* from leader, emptied, unnest(
       $17::text[], $18::bytea[], $19::text[], $20::text[], $21::bigint[], $22::text[],
@@ -194,4 +238,6 @@ const WRITE = `
         published_at = excluded.published_at, expires_at = excluded.expires_at
       where expiries.version <= excluded.version
   )
-  select position, pg_notify('${CHANNEL}', position::text) from moved`;
+  select live, case when live then pg_notify('${CHANNEL}', position::text) end as told from moved`;
+
+const WRITE: Readonly<Record<Slot, string>> = { a: writeSql(TABLES.a), b: writeSql(TABLES.b) };

@@ -11,9 +11,9 @@ import type { Change, ProjectedBatch, PublishedFile, ReadModel } from '../read-m
 import { bytea } from './digests.ts';
 import { ChangefeedEntry } from './entities.ts';
 import { postgresExpiries } from './expiries.ts';
-import { CHANNEL, PROJECTION, projectBatch } from './project.ts';
+import { postgresGenerations } from './generations.ts';
+import { CHANNEL, projectBatch } from './project.ts';
 import { postgresReaders } from './readers.ts';
-import { replay } from './replay.ts';
 
 /** Behind NOTIFY, for as long as somebody waits: how often the checkpoint is read, in milliseconds. */
 const POLL = 100;
@@ -77,7 +77,7 @@ export async function postgresReadModel(
   const checkpoint = async (): Promise<number> => {
     const { rows } = await pool.query<{ position: string }>({
       name: 'checkpoint',
-      text: `select position from projections where name = '${PROJECTION}'`,
+      text: 'select position from projections where live',
     });
     return Number(rows[0]?.position ?? 0);
   };
@@ -96,6 +96,14 @@ export async function postgresReadModel(
         );
     }
     polling = false;
+  };
+
+  const project = async () => {
+    const outcome = await projectBatch(pool);
+    if (outcome.result === 'busy') return outcome.result;
+    waiters.reached(outcome.checkpoint ?? 0);
+    if (outcome.projected !== undefined) onProjected(outcome.projected);
+    return outcome.result;
   };
 
   return {
@@ -119,20 +127,14 @@ export async function postgresReadModel(
 
     readers,
 
-    async project() {
-      const outcome = await projectBatch(pool);
-      if (outcome.result === 'busy') return outcome.result;
-      waiters.reached(outcome.checkpoint ?? 0);
-      if (outcome.projected !== undefined) onProjected(outcome.projected);
-      return outcome.result;
-    },
+    project,
 
     checkpoint,
 
     async lag() {
       const { rows } = await pool.query<LagRow>({ name: 'lag', text: LAG });
       const [row] = rows;
-      if (row === undefined) throw new Error(`there is no projection ${PROJECTION}`);
+      if (row === undefined) throw new Error('no generation is live');
       return {
         position: Number(row.position),
         checkpoint: Number(row.checkpoint),
@@ -147,7 +149,14 @@ export async function postgresReadModel(
     },
 
     async replay() {
-      waiters.reached(await replay(url));
+      const generations = postgresGenerations(url);
+      try {
+        const rebuilt = await generations.rebuild({ fromStart: true });
+        if (rebuilt.result === 'live') waiters.reached(rebuilt.position);
+        while ((await project()) === 'more'); // where nobody else does
+      } finally {
+        await generations.close();
+      }
     },
 
     async close() {
@@ -173,7 +182,7 @@ const LAG = `
       select greatest(0, extract(epoch from now() - at) * 1000)::float8 from events
       where events.position = checkpoint + 1
     ), 0) as behind_ms
-  from (select position as checkpoint from projections where name = '${PROJECTION}') as reached`;
+  from (select position as checkpoint from projections where live) as reached`;
 
 /** A statement that each connection prepares once, under its name. */
 interface Statement {
@@ -195,7 +204,7 @@ export const fileWhere = (condition: string) => `
     version, encode(sha256, 'hex') as sha256,
     (extract(epoch from published_at) * 1000)::float8 as published_ms
   from (
-    select version, sha256, published_at from metafiles
+    select version, sha256, published_at from live_metafiles
     where gun_sha256 = $1 and role = $2 ${condition}
     order by version desc limit 1
   ) as row`;

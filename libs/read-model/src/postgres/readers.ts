@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gun } from '@scrivener/tuf';
 import { Pool } from 'pg';
 import type { Memory, Readers } from '../readers.ts';
-import { PROJECTION } from './project.ts';
 
 /** How long a reader may answer from memory after it sent what renewed its row, in milliseconds. */
 const LEASE = 2_000;
@@ -23,6 +22,8 @@ const MANY = 5_000;
 /** This process among the readers, from the commit of its row on. */
 interface Membership {
   readonly instance: string;
+  /** Of the read model; another one may have other rows (ADR 0025). */
+  readonly generation: number;
   /** Everything up to this event has been forgotten. */
   seen: number;
   /** What the row says about that. */
@@ -83,14 +84,16 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
   const enter = async (): Promise<void> => {
     const instance = randomUUID();
     const renewed = moment();
-    const { rows } = await pool.query<{ seen: string }>({
+    const { rows } = await pool.query<{ seen: string; generation: string }>({
       name: 'enter readers',
       text: `insert into readers (instance, seen)
-        select $1, position from projections where name = '${PROJECTION}' returning seen`,
+        select $1, position from projections where live
+        returning seen, (select generation from serving) as generation`,
       values: [instance],
     });
     const seen = Number(rows[0]?.seen);
-    if (!closing.signal.aborted) membership = { instance, seen, told: seen, renewed };
+    const generation = Number(rows[0]?.generation);
+    if (!closing.signal.aborted) membership = { instance, generation, seen, told: seen, renewed };
   };
 
   const leave = async (): Promise<void> => {
@@ -137,10 +140,11 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
       values: [member?.seen ?? null],
     });
     const [row] = rows;
-    if (row === undefined) throw new Error(`there is no projection ${PROJECTION}`);
+    if (row === undefined) throw new Error('no generation is live');
     const checkpoint = Number(row.checkpoint);
     if (member !== undefined && member === membership) {
-      if (checkpoint < member.seen) await leave();
+      const isOther = Number(row.generation) !== member.generation;
+      if (isOther || checkpoint < member.seen) await leave();
       else takeNote(member, checkpoint, row.guns);
     }
     // A membership that is younger than this look took no note of it: it counts as somebody else's.
@@ -227,6 +231,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
 
 interface LookRow {
   readonly checkpoint: string;
+  readonly generation: string;
   /** What changed since the given position; null where that is too much. */
   readonly guns: readonly Gun[] | null;
   readonly readers: readonly ReaderRow[];
@@ -234,7 +239,7 @@ interface LookRow {
 
 /** One statement, so that what changed is exactly what lies up to the checkpoint. */
 const LOOK = `
-  select reached.position as checkpoint,
+  select reached.position as checkpoint, (select generation from serving) as generation,
     case
       when $1::bigint is null or reached.position <= $1 then array[]::text[]
       when reached.position - $1 <= ${MANY} then array(
@@ -242,7 +247,7 @@ const LOOK = `
       )
     end as guns,
     (select coalesce(json_agg(readers), '[]') from readers) as readers
-  from projections as reached where name = '${PROJECTION}'`;
+  from projections as reached where live`;
 
 function moment(): Moment {
   return { steady: performance.now(), wall: Date.now() };
