@@ -3,7 +3,7 @@ import type { Expiries, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
 import type { Troubles } from '@scrivener/runtime/monitoring';
 import { nameRequest, tracePoint } from '@scrivener/runtime/tracing';
-import type { Gun, PublicKey, ServerRole } from '@scrivener/tuf';
+import type { Gun, Metafile, PublicKey, RoleName, ServerRole } from '@scrivener/tuf';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { Overloaded, type Admission } from './admission/admission.ts';
 import { answer, answerEarly, isStillSending, JSON_TEXT, TEXT, type Locals } from './answer.ts';
@@ -45,6 +45,8 @@ export interface Deps {
   readonly past: Past;
   /** What happens, for those who follow it. */
   readonly feed: Feed;
+  /** Reads one file of an upload. Throws `TufError` `MALFORMED_JSON`. */
+  readFile(role: RoleName, bytes: Uint8Array): Promise<Metafile>;
   /** Resolves to the new timestamp when it can be read through every API (WIRE §5 to §9). */
   publish(command: PublishCommand): Promise<MetafileRef>;
   /** The current timestamp or snapshot, renewed first where it has expired (WIRE §8.4). */
@@ -98,11 +100,12 @@ function handlersOf(deps: Deps): Handlers {
   const { readModel, caching, kept = keepNothing } = deps;
   return {
     Version: (_route, { res }) => answer(res, 200, { 'Content-Type': TEXT }, '{}'),
-    UpdateTUF: updateTuf(
-      deps.metrics.countPublishes((command) => deps.publish(command)),
-      deps.limits,
-      deps.admission,
-    ),
+    UpdateTUF: updateTuf({
+      publish: deps.metrics.countPublishes((command) => deps.publish(command)),
+      readFile: (...file) => deps.readFile(...file),
+      limits: deps.limits,
+      admission: deps.admission,
+    }),
     GetRoleByHash: getRoleByHash(readModel, kept, caching),
     GetRoleByVersion: getRoleByVersion(readModel, kept, caching),
     GetRole: getRole(readModel, (gun, role) => deps.currentServerRole(gun, role), kept, caching),

@@ -6,30 +6,24 @@ import {
   type Repository,
 } from '@scrivener/events';
 import { SigningError, type Signer } from '@scrivener/signing';
-import {
-  rolesInPlay,
-  TufError,
-  verifyUpdate,
-  type Guard,
-  type Gun,
-  type Metafile,
-  type VerifiedUpdate,
-  type UploadedFile,
-} from '@scrivener/tuf';
+import { rolesInPlay, TufError, type Guard, type Gun, type Metafile } from '@scrivener/tuf';
 import type { Repositories } from './repositories.ts';
 import { madeBy, signServerFiles } from './sign.ts';
 import { createPace } from './pacing.ts';
+import type { Verification } from './verification/verification.ts';
+import type { Verified } from './verification/verify.ts';
 import type { Decide, Writer } from './writer.ts';
 
 /** The files of an update in the order of the form. */
 export interface PublishCommand {
   readonly gun: Gun;
-  readonly upload: readonly UploadedFile[];
+  readonly upload: readonly Metafile[];
   readonly cause: Cause;
 }
 
 interface Dependencies {
   readonly repositories: Repositories;
+  readonly verification: Pick<Verification, 'verify'>;
   readonly signer: Pick<Signer, 'sign'>;
   readonly writer: Writer;
   /** Notary's own rules only where it is absent. */
@@ -47,6 +41,7 @@ interface Dependencies {
  */
 export function createPublish({
   repositories,
+  verification,
   signer,
   writer,
   guard,
@@ -67,7 +62,7 @@ export function createPublish({
         rolesInPlay(upload.map(({ role }) => role)),
       );
 
-      const verified = verifyUpdate({
+      const verified = await verification.verify({
         gun,
         current,
         upload,
@@ -76,10 +71,7 @@ export function createPublish({
         guard,
       });
       const signed = await sign(signer, verified);
-      const metafiles = [
-        ...madeBy(gun, 'client', verified.metafiles),
-        ...madeBy(gun, 'server', signed),
-      ];
+      const metafiles = [...verified.files, ...madeBy(gun, 'server', signed)];
 
       return {
         event: publishUpdate(repository, { metafiles, at: at.toISOString(), cause }),
@@ -108,7 +100,7 @@ function timestampOf(recorded: RecordedEvent | undefined): MetafileRef {
  * Whether every file that counts is current already, to the byte. Not so of an update without files,
  * which asks for the next snapshot and timestamp (WIRE §6.1); nor of one that has been overtaken.
  */
-function isCurrent({ current }: Repository, upload: readonly UploadedFile[]): boolean {
+function isCurrent({ current }: Repository, upload: readonly Metafile[]): boolean {
   const counting = new Map(upload.map(({ role, sha256 }) => [role, sha256]));
   counting.delete('timestamp');
   const files = [...counting];
@@ -120,7 +112,7 @@ function isCurrent({ current }: Repository, upload: readonly UploadedFile[]): bo
  * `VERSION` whatever else no longer fits, at once: of many who race, all but one cost no verification.
  * If it did not, the update is decided on top of the other's.
  */
-function isOvertaken({ current }: Repository, upload: readonly UploadedFile[]): boolean {
+function isOvertaken({ current }: Repository, upload: readonly Metafile[]): boolean {
   return upload.some(({ role, version }) => {
     const ref = current.get(role);
     return role !== 'timestamp' && ref !== undefined && ref.version >= version;
@@ -133,7 +125,7 @@ function isOvertaken({ current }: Repository, upload: readonly UploadedFile[]): 
  */
 async function sign(
   signer: Pick<Signer, 'sign'>,
-  { request, root }: VerifiedUpdate,
+  { request, root }: Verified,
 ): Promise<readonly Metafile[]> {
   try {
     return await signServerFiles(signer, request, root);

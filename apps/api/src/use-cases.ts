@@ -12,6 +12,7 @@ import { createServerKeys } from './keys.ts';
 import { createPublish } from './publish.ts';
 import { createRenew, type Renew } from './renewal/renew.ts';
 import { createRepositories } from './repositories.ts';
+import { createVerification } from './verification/verification.ts';
 import { createWriter } from './writer.ts';
 
 /** The adapters that this process was configured with, and what the use cases want to know. */
@@ -33,7 +34,7 @@ export interface Ports {
 
 interface UseCases extends Pick<
   Deps,
-  'publish' | 'currentServerRole' | 'serverKey' | 'rotateKey' | 'deleteRepository'
+  'readFile' | 'publish' | 'currentServerRole' | 'serverKey' | 'rotateKey' | 'deleteRepository'
 > {
   /** Signs the next versions of what the server signs, where they are due. */
   readonly renew: Renew;
@@ -43,6 +44,7 @@ export function createUseCases(ports: Ports): UseCases {
   const { events, readModel, signer, algorithm, logger, now, timeoutMs } = ports;
   const { guard, countRenewal = () => {} } = ports;
   const repositories = createRepositories(events);
+  const verification = createVerification();
   const writer = createWriter(repositories, readModel, timeoutMs);
   const keys = createServerKeys(repositories, signer, writer, { algorithm, now });
   const renewNow = createRenew({ repositories, signer, writer, now });
@@ -50,7 +52,8 @@ export function createUseCases(ports: Ports): UseCases {
   const renew: Renew = (gun, due) =>
     beginSpan('renew', { 'scrivener.gun': gun }, () => renewNow(gun, due));
   return {
-    publish: createPublish({ repositories, signer, writer, guard, now }),
+    readFile: (...file) => verification.read(...file),
+    publish: createPublish({ repositories, verification, signer, writer, guard, now }),
     renew,
     currentServerRole: createCurrentServerRole({
       renew,

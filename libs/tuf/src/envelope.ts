@@ -1,7 +1,7 @@
 import { decodeBase64 } from './base64.ts';
 import { Refusal, TufError } from './errors.ts';
 import { decodeUtf8, JsonNumber, readJson, type Json, type JsonObject } from './json.ts';
-import { sha256Of, type Metafile, type UploadedFile } from './metafile.ts';
+import { isRead, sha256Of, type Metafile, type UploadedFile } from './metafile.ts';
 import type { RoleName } from './role.ts';
 import { parseTime, ZERO_TIME, type Time } from './times.ts';
 
@@ -36,8 +36,8 @@ export function parseMetafile(role: RoleName, bytes: Uint8Array): UploadedFile {
 }
 
 /** The envelope of a file that is known to have one; it may have been read already. */
-export function envelopeOf(metafile: Metafile | UploadedFile): Envelope {
-  return 'envelope' in metafile ? metafile.envelope : parseEnvelope(metafile.bytes);
+export function envelopeOf(metafile: Metafile): Envelope {
+  return isRead(metafile) ? metafile.envelope : parseEnvelope(metafile.bytes);
 }
 
 /**

@@ -47,9 +47,9 @@ export const DEFAULT_GUARD: Guard = {
 /** The guard refuses what Notary's own rules would let pass. */
 export class GuardRefusal extends Refusal {
   /** What is to blame: one file, or the update as a whole. */
-  readonly files: readonly UploadedFile[];
+  readonly files: readonly Metafile[];
 
-  constructor(message: string, files: readonly UploadedFile[]) {
+  constructor(message: string, files: readonly Metafile[]) {
     super(message);
     this.files = files;
   }

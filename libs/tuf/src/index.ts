@@ -19,7 +19,7 @@ export {
   type PublicKey,
   type ServerKeyAlgorithm,
 } from './key.ts';
-export { sha256Of, type Metafile, type Sha256, type UploadedFile } from './metafile.ts';
+export { isRead, sha256Of, type Metafile, type Sha256, type UploadedFile } from './metafile.ts';
 export { SERVER_ROLE_LIFETIME } from './next-roles.ts';
 export { expiryOf, isExpired, planRenewal, serverKeyOf, type Renewal } from './plan-renewal.ts';
 export { NOTHING_TRUSTED, verifyPublished, type Flaw, type TrustedPast } from './published.ts';

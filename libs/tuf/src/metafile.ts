@@ -21,6 +21,11 @@ export interface UploadedFile extends Metafile {
   readonly envelope: Envelope;
 }
 
+/** Whether it is an upload that has been read, or bytes alone. */
+export function isRead(file: Metafile): file is UploadedFile {
+  return 'envelope' in file;
+}
+
 export function sha256Of(bytes: Uint8Array): Sha256 {
   return createHash('sha256').update(bytes).digest('hex') as Sha256;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parsedSize } from './parsed-size.ts';
+import { parsedSize, parsedSizeInTurns } from './parsed-size.ts';
 
 const sizeOf = (text: string) => parsedSize(Buffer.from(text));
 
@@ -15,4 +15,14 @@ test('100 MiB of targets are within what an upload may take by default', () => {
   const count = (100 * 1024 * 1024) / target.length;
 
   expect(sizeOf(target) * count).toBeLessThan(1024 * 1024 * 1024);
+});
+
+test('of a long text is the same when others get their turn meanwhile', async () => {
+  const bytes = Buffer.from('{"a":[1,2],'.repeat(50_000));
+  let others = 0;
+  setImmediate(() => (others += 1));
+
+  const size = parsedSizeInTurns(bytes).then((size) => ({ size, others }));
+
+  expect(await size).toEqual({ size: parsedSize(bytes), others: 1 });
 });

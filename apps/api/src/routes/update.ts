@@ -2,14 +2,14 @@ import type { IncomingMessage } from 'node:http';
 import type { MetafileRef } from '@scrivener/events';
 import {
   GuardRefusal,
-  parseMetafile,
   parseRoleName,
   TufError,
-  type UploadedFile,
+  type Metafile,
+  type RoleName,
 } from '@scrivener/tuf';
 import type { Admission, Receipt } from '../admission/admission.ts';
 import { account, admittedBody } from '../admission/admitted-body.ts';
-import { parsedSize } from '../admission/parsed-size.ts';
+import { parsedSizeInTurns } from '../admission/parsed-size.ts';
 import { answer, type Reply } from '../answer.ts';
 import { asNotaryError, NotaryError, type NotaryCode } from '../errors.ts';
 import { parseMediaType } from '../form/media-type.ts';
@@ -18,19 +18,28 @@ import type { PublishCommand } from '../publish.ts';
 import { decodeQuotedPrintable } from '../form/quoted-printable.ts';
 import type { Handler } from './route.ts';
 
+/** As in `Deps`. */
+interface Updating {
+  readonly publish: (command: PublishCommand) => Promise<MetafileRef>;
+  readonly readFile: (role: RoleName, bytes: Uint8Array) => Promise<Metafile>;
+  readonly limits: UploadLimits;
+  readonly admission: Pick<Admission, 'receive'>;
+}
+
 /** `POST …/_trust/tuf/`: a form of metafiles that become current together (WIRE §5). */
-export function updateTuf(
-  publish: (command: PublishCommand) => Promise<MetafileRef>,
-  limits: UploadLimits,
-  admission: Pick<Admission, 'receive'>,
-): Handler<'UpdateTUF'> {
+export function updateTuf({
+  publish,
+  readFile,
+  limits,
+  admission,
+}: Updating): Handler<'UpdateTUF'> {
   return async ({ gun }, { req, res, cause }) => {
     let receipt: Receipt | undefined;
     try {
       const boundary = boundaryOf(req.headers['content-type']);
       const length = announcedLength(req, limits);
       receipt = admission.receive(length);
-      const upload = await readUpload(req, res, { boundary, limits, receipt });
+      const upload = await readUpload(req, res, { boundary, limits, receipt, readFile });
       const { version, sha256 } = await publish({ gun, upload, cause });
       res.locals.log.info(`updated ${gun} to timestamp version ${version}, checksum ${sha256}`);
     } catch (error) {
@@ -53,7 +62,7 @@ function announcedLength({ headers }: IncomingMessage, limits: UploadLimits): nu
   return Number(announced);
 }
 
-interface Reading {
+interface Reading extends Pick<Updating, 'readFile'> {
   readonly boundary: string;
   readonly limits: UploadLimits;
   readonly receipt: Receipt;
@@ -62,29 +71,30 @@ interface Reading {
 async function readUpload(
   req: IncomingMessage,
   res: Reply,
-  { boundary, limits, receipt }: Reading,
-): Promise<readonly UploadedFile[]> {
+  { boundary, limits, receipt, readFile }: Reading,
+): Promise<readonly Metafile[]> {
   if (req.headers.expect !== undefined) res.writeContinue();
 
-  const upload: UploadedFile[] = [];
+  const upload: Metafile[] = [];
   // A refusal must reach the client, so giving up on the body must not close the connection.
   const body = admittedBody(req.iterator({ destroyOnReturn: false }), receipt);
   let parsed = 0;
-  const weigh = (bytes: Uint8Array) => {
-    const size = parsedSize(bytes);
+  const weigh = async (bytes: Uint8Array) => {
+    const size = await parsedSizeInTurns(bytes);
     parsed += size;
     if (parsed > limits.parsedBytes) throw new NotaryError('MALFORMED_UPLOAD', { status: 413 });
     account(receipt, size);
   };
-  for await (const part of readParts(body, boundary, limits)) upload.push(metafileOf(part, weigh));
+  for await (const part of readParts(body, boundary, limits)) {
+    const { role, bytes } = fileOf(part);
+    await weigh(bytes);
+    upload.push(await readFile(role, bytes));
+  }
   return upload;
 }
 
-/** WIRE §5.2: of a part only its file name and its bytes count. `weigh` may refuse to have them parsed. */
-function metafileOf(
-  { headers, bytes: sent }: Part,
-  weigh: (bytes: Uint8Array) => void,
-): UploadedFile {
+/** WIRE §5.2: of a part only its file name and its bytes count. */
+function fileOf({ headers, bytes: sent }: Part): Pick<Metafile, 'role' | 'bytes'> {
   const disposition = parseMediaType(headers.get('content-disposition') ?? '');
   const name = disposition?.parameters.get('filename')?.replace(/\.json$/, '');
   if (!name) throw new NotaryError('NO_FILENAME');
@@ -93,8 +103,7 @@ function metafileOf(
 
   const encoding = headers.get('content-transfer-encoding')?.toLowerCase();
   const bytes = encoding === 'quoted-printable' ? decodeQuotedPrintable(sent) : sent;
-  weigh(bytes);
-  return parseMetafile(role, bytes);
+  return { role, bytes };
 }
 
 /** WIRE §15. */
