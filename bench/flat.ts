@@ -4,7 +4,7 @@ import { asked, pullPaths, pullsOf, CONNECTIONS } from './reads.ts';
 import type { Contender, Subject } from './subject.ts';
 import type { Wrk } from './wrk.ts';
 
-const POOL = 64;
+const POOL = 32;
 /** Collections that are read evenly, out of all. */
 export const EVENLY = 20_000;
 /** Collections that are read by Zipf, in every database. */
