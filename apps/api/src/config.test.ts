@@ -64,6 +64,7 @@ test('the smallest configuration has these defaults', () => {
     answerMs: 10_000,
     drainMs: 0,
     eventStreams: 100,
+    history: { places: 2, waiting: 16, waitMs: 2_000 },
     guard: DEFAULT_GUARD,
     audit: { remoteAddress: false, trustedProxies: expect.any(BlockList) },
     renewal: {

@@ -34,6 +34,7 @@ import { z } from 'zod';
 import type { Certificate } from './auth/chain.ts';
 import { readRootCertBundle } from './auth/keys.ts';
 import type { AdmissionLimits } from './admission/admission.ts';
+import type { TurnstileLimits } from './admission/turnstile.ts';
 import type { CachePolicy } from './caching.ts';
 import type { UploadLimits } from './form/multipart.ts';
 import { parseNetworks, type AuditSettings } from './history/client.ts';
@@ -189,6 +190,9 @@ export const serverSettings = z.object({
       event_streams: whole(100, { min: 1, max: 10_000 }).describe(
         'clients of one process that wait for events or have them streamed; more are answered with 503',
       ),
+      history: whole(2, { min: 1, max: 1_000 }).describe(
+        'differences and pictures that one process makes at once; eight times as many wait for that, for `change_wait_seconds`, and more are answered with 503',
+      ),
       drain_seconds: whole(0, { min: 0, max: 10 }).describe(
         'a process that was asked to stop takes requests for that long, while `/_notary_server/ready` says 503',
       ),
@@ -305,6 +309,8 @@ export interface Config {
   readonly drainMs: number;
   /** Clients that may follow events at once. */
   readonly eventStreams: number;
+  /** Differences and pictures at once, and who wait for that. */
+  readonly history: TurnstileLimits;
   /** Absent where it is switched off. */
   readonly guard: Guard | undefined;
   readonly renewal: RenewalSettings;
@@ -378,6 +384,11 @@ export function readServerConfig(
     answerMs: limits.answer_seconds,
     drainMs: limits.drain_seconds * 1000,
     eventStreams: limits.event_streams,
+    history: {
+      places: limits.history,
+      waiting: 8 * limits.history,
+      waitMs: limits.change_wait_seconds,
+    },
     guard: parseGuard(section('guard')),
     renewal: parseRenewal(section('renewal')),
     audit: parseAudit(section('audit')),

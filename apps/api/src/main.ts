@@ -31,7 +31,7 @@ import { readServerConfig, SERVER_PREFIX, serverSettings, type Config } from './
 import { expiryGauges, renewalCounter } from './renewal/expiry-metrics.ts';
 import { createClientOf } from './history/client.ts';
 import { createFeed } from './history/feed.ts';
-import { createStreams } from './history/streams.ts';
+import { createPastTurnstile, createStreams } from './history/streams.ts';
 import { createHealth, queueCheck, remoteCheck } from './monitoring/health.ts';
 import { createMetrics } from './monitoring/metrics.ts';
 import { createHotAnswers } from './hot/hot-answers.ts';
@@ -97,7 +97,14 @@ async function startServer(config: Config, { logger, debug }: Context): Promise<
     ...useCases,
     ...admitted(useCases, admission),
     admission,
-    past: { events, streams, caching, now, timeoutMs: config.answerMs },
+    past: {
+      events,
+      streams,
+      caching,
+      now,
+      timeoutMs: config.answerMs,
+      turnstile: createPastTurnstile(config.history),
+    },
     feed,
     readModel,
     kept,

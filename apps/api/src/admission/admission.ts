@@ -1,4 +1,5 @@
 import { Unavailable } from '../errors.ts';
+import { createTurnstile } from './turnstile.ts';
 
 /** How much is taken on at once, in one process. */
 export interface AdmissionLimits {
@@ -77,15 +78,19 @@ export function createAdmission(
   now: () => number = () => performance.now(),
 ): Admission {
   const uploads = new Set<Upload>();
-  const queue = new Set<() => void>();
   const shed: Record<Shed, number> = { upload: 0, slow: 0, change: 0 };
   let held = 0;
-  let changes = 0;
 
   const turnAway = (what: Shed, reason: string): never => {
     shed[what] += 1;
     throw new Overloaded(reason);
   };
+
+  const turnstile = createTurnstile(
+    { places: limits.changes, waiting: limits.waiting, waitMs: limits.waitMs },
+    'changes',
+    (reason) => turnAway('change', reason),
+  );
 
   /** Cuts the slowest, where one is slow enough. */
   const makeRoom = (): boolean => {
@@ -132,49 +137,14 @@ export function createAdmission(
     };
   };
 
-  /** Resolves when this change may begin; its place has been taken then. */
-  const turn = async (): Promise<void> => {
-    if (changes < limits.changes) {
-      changes += 1;
-      return;
-    }
-    if (queue.size >= limits.waiting) turnAway('change', `${queue.size} changes are waiting`);
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const begin = () => resolve(true);
-    queue.add(begin);
-    const timer = setTimeout(() => {
-      if (queue.delete(begin)) resolve(false);
-    }, limits.waitMs);
-    const isIn = await promise;
-    clearTimeout(timer);
-    if (!isIn) turnAway('change', `no place among ${limits.changes} changes came free in time`);
-  };
-
-  const next = () => {
-    const [first] = queue;
-    if (first === undefined) {
-      changes -= 1;
-      return;
-    }
-    queue.delete(first); // the place goes from one to the other
-    first();
-  };
-
   return {
     receive,
-    async change(work) {
-      await turn();
-      try {
-        return await work();
-      } finally {
-        next();
-      }
-    },
+    change: (work) => turnstile.run(work),
     figures: () => ({
       uploads: uploads.size,
       uploadsBytes: held,
-      changes,
-      waiting: queue.size,
+      changes: turnstile.working(),
+      waiting: turnstile.waiting(),
       shed,
     }),
   };

@@ -6,6 +6,7 @@ import {
   type RecordedEvent,
 } from '@scrivener/events';
 import { parseRoleName, type RoleName, type Sha256 } from '@scrivener/tuf';
+import type { Turnstile } from '../admission/turnstile.ts';
 import { answer, TEXT } from '../answer.ts';
 import { cachingHeaders, isAtHand, type CachePolicy } from '../caching.ts';
 import { withDeadline } from '../deadline.ts';
@@ -22,6 +23,8 @@ export interface Past {
   readonly now: () => Date;
   /** How long an answer may take, in milliseconds. */
   readonly timeoutMs: number;
+  /** Where differences and pictures wait for each other: each may hold a lot for a moment. */
+  readonly turnstile: Pick<Turnstile, 'run'>;
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   contentsOf,
   type Contents,
   type Gun,
+  type Metafile,
   type RoleName,
   type RoleSigners,
   type TargetEntry,
@@ -20,7 +21,7 @@ import { withDeadline } from '../deadline.ts';
 import { jsonText } from '../json-text.ts';
 import { parseQuery } from '../query.ts';
 import type { Handler } from '../routes/route.ts';
-import type { Past } from './at.ts';
+import { notThere, type Past } from './at.ts';
 import { causeDocument, causeOf } from './event-document.ts';
 import { eventsUntil, parseMoment, refusal, refuseFuture } from './moment.ts';
 
@@ -114,7 +115,7 @@ const LARGEST_PAGE = 10_000;
 export function getDiff(past: Past): Handler<'HistoryDiff'> {
   return async ({ gun }, { res, query, access }) => {
     const wanted = parseWanted(parseQuery(query));
-    const diff = await withDeadline(past.timeoutMs, async () => {
+    const compare = async () => {
       const last = await past.events.lastPosition();
       const { from, to = { kind: 'position', position: last } } = wanted;
       refuseFuture('from', from, last, past.now());
@@ -124,7 +125,8 @@ export function getDiff(past: Past): Handler<'HistoryDiff'> {
       if (start > end) throw refusal('to', 'no earlier than from');
       const range = { gun, before: stream.slice(0, start), between: stream.slice(start, end) };
       return diffOf(past, range, wanted, access.isAdmin ?? false);
-    });
+    };
+    const diff = await withDeadline(past.timeoutMs, () => past.turnstile.run(compare));
     const headers = { 'Content-Type': JSON_TEXT, 'Cache-Control': 'no-store' };
     answer(res, 200, headers, jsonText(diff));
   };
@@ -246,10 +248,19 @@ async function readContents(
     refs.map(({ role, version, sha256 }) => {
       const bytes = files.get(sha256);
       if (bytes === undefined) throw new Error(`the log names ${sha256} and does not hold it`);
-      return [sha256, contentsOf({ role, version, sha256, bytes })];
+      return [sha256, readable({ role, version, sha256, bytes })];
     }),
   );
   return (ref) => (ref && read.get(ref.sha256)) ?? NOTHING;
+}
+
+/** Nobody is told that all tags are gone because a file cannot be read. */
+function readable(file: Metafile): Contents {
+  try {
+    return contentsOf(file);
+  } catch {
+    throw notThere(`${file.role} ${file.version} is no file that can be read`);
+  }
 }
 
 /** The position of the last event that published a role, took all roles away, or brought them back. */

@@ -86,7 +86,7 @@ export function getEvents({ past, feed, gunPrefixes }: Dependencies): Handler<'E
       // Trouble before the first byte is an answer like any other.
       let mark = feed.mark();
       let stretch = await read(wanted, wanted.after);
-      const client = openStream(res, wanted.access.until);
+      const client = openStream(res, feed.patienceMs, wanted.access.until);
       while (!left.aborted && !feed.closing.aborted && client.msLeft() > 0) {
         await client.send(stretch.documents.map(sentEvent).join(''));
         if (!stretch.more) {
@@ -137,10 +137,8 @@ function sentEvent(document: z.output<typeof eventDocument>): string {
 
 /** Without a word for so long, proxies might take a stream for dead; in milliseconds. */
 const HEARTBEAT = 15_000;
-/** How long a client may take to read what it was sent, in milliseconds. */
-const PATIENCE = 30_000;
 
-function openStream(res: Reply, until: Date | undefined) {
+function openStream(res: Reply, patienceMs: number, until: Date | undefined) {
   let lastBeat = 0;
   let told = -1;
   res.writeHead(200, {
@@ -153,7 +151,7 @@ function openStream(res: Reply, until: Date | undefined) {
     if (text === '' || res.closed) return;
     res.locals.written += Buffer.byteLength(text);
     if (res.write(text)) return;
-    const signal = AbortSignal.timeout(PATIENCE);
+    const signal = AbortSignal.timeout(patienceMs);
     await Promise.race([once(res, 'drain', { signal }), once(res, 'close', { signal })]).catch(
       () => res.destroy(), // too slow: it may come back with its last id
     );

@@ -30,6 +30,8 @@ export interface Feed {
    * left, or on `close`.
    */
   news(since: number, timeoutMs: number, left: AbortSignal): Promise<void>;
+  /** How long one of them may take to read what it was sent, in milliseconds. */
+  readonly patienceMs: number;
   /** Takes one of the places of those who wait or stream. Throws `Unavailable` where all are taken. */
   enter(): () => void;
   /** Aborted by `close`. */
@@ -43,11 +45,14 @@ const LOOKED_AT = 5_000;
 const PAGE = 500;
 /** Between two looks where no notice came, in milliseconds. */
 const POLL = 5_000;
+/** `patienceMs`. */
+const PATIENCE = 30_000;
 
 export function createFeed(
   events: Pick<EventStore, 'readAfter' | 'subscribe'>,
   streams: Streams,
   places: number,
+  patienceMs = PATIENCE,
 ): Feed {
   const waiting = new Set<() => void>();
   const closing = new AbortController();
@@ -86,6 +91,7 @@ export function createFeed(
   };
 
   return {
+    patienceMs,
     read: ({ gun, maySee }, after, limit) => {
       if (gun === undefined) return readLog({ maySee }, after, limit);
       return maySee(gun)

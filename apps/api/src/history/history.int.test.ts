@@ -7,7 +7,7 @@ import { gunOf } from '../testing/client.ts';
 import { startTestServer, type TestServer } from '../testing/server.ts';
 import { eventsPage } from './events.ts';
 import { createFeed } from './feed.ts';
-import { createStreams } from './streams.ts';
+import { createPastTurnstile, createStreams } from './streams.ts';
 
 let database: TestDatabase;
 let events: EventStore;
@@ -31,7 +31,8 @@ const now = () => new Date('2030-01-01T00:00:00Z');
 async function serve(log: EventStore, timeoutMs = 10_000): Promise<TestServer> {
   const streams = createStreams(log);
   const caching = { current: 300, consistent: 300 };
-  const past = { events: log, streams, caching, now, timeoutMs };
+  const turnstile = createPastTurnstile({ places: 2, waiting: 16, waitMs: 2_000 });
+  const past = { events: log, streams, caching, now, timeoutMs, turnstile };
   server = await startTestServer({ deps: { past, feed: createFeed(log, streams, 10) } });
   return server;
 }

@@ -5,13 +5,15 @@ import type { Handler } from '../routes/route.ts';
 import { notThere, type Past } from './at.ts';
 
 /** `GET /_notary_server/v1/guns/{gun}/history.svg`: all that happened, for people to look at. */
-export function getPicture({ events, streams, now, timeoutMs }: Past): Handler<'HistoryPicture'> {
+export function getPicture(past: Past): Handler<'HistoryPicture'> {
   return async ({ gun }, { res }) => {
-    const svg = await withDeadline(timeoutMs, async () => {
+    const { events, streams, now, timeoutMs, turnstile } = past;
+    const draw = async () => {
       const stream = await streams.read(gun);
       if (stream.length === 0) throw notThere('the repository has no events');
       return historySvg({ gun, stream, rotations: await rotationsOf(stream, events), now: now() });
-    });
+    };
+    const svg = await withDeadline(timeoutMs, () => turnstile.run(draw));
     answer(res, 200, HEADERS, svg);
   };
 }

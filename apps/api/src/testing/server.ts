@@ -16,7 +16,7 @@ import { ensureCertificates } from '../../../../fixtures/certificates.ts';
 import { createAdmission } from '../admission/admission.ts';
 import { createApp, type Deps } from '../app.ts';
 import { createFeed } from '../history/feed.ts';
-import { createStreams } from '../history/streams.ts';
+import { createPastTurnstile, createStreams } from '../history/streams.ts';
 import { createMetrics } from '../monitoring/metrics.ts';
 import { createHotAnswers, type HotAnswer } from '../hot/hot-answers.ts';
 import { createKeptFiles, keepNothing } from '../hot/kept-files.ts';
@@ -124,7 +124,14 @@ function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
   const caching = { current: 300, consistent: 2_592_000 };
   const streams = createStreams(events);
   return {
-    past: { events, streams, caching, now, timeoutMs: 10_000 },
+    past: {
+      events,
+      streams,
+      caching,
+      now,
+      timeoutMs: 10_000,
+      turnstile: createPastTurnstile({ places: 2, waiting: 16, waitMs: 2_000 }),
+    },
     feed: createFeed(events, streams, 3),
     ...createUseCases({
       events,

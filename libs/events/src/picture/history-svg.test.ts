@@ -1,7 +1,7 @@
 import { assert, property, string } from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { memoryEventStore } from '../memory/index.ts';
-import { emptyRepository } from '../repository.ts';
+import { emptyRepository, restoreRepository } from '../repository.ts';
 import type { RecordedEvent } from '../event-store.ts';
 import { clock, gunOf, storyteller } from '../testing/facts.ts';
 import { historySvg } from './history-svg.ts';
@@ -47,6 +47,24 @@ describe('the picture of a repository', () => {
     expect(svg).toContain('deleted, 2026-11-22T00:00:04.000Z, position 4');
     expect(svg).toContain('Deleted at 2026-11-22 00:00 UTC');
     expect(svg).toContain('<title id="title">History of example.com/a</title>');
+  });
+
+  test('says that a deletion was taken back, by whom and why', async () => {
+    const events = memoryEventStore();
+    const { publish, remove } = storyteller(events, clock());
+    let { repository } = await publish(emptyRepository(gun));
+    ({ repository } = await remove(repository));
+    const cause = { operator: 'olive', reason: 'the <wrong> script' };
+    const at = '2026-11-22T00:00:03.000Z';
+    const event = restoreRepository(repository, { at, cause, windowMs: 60_000 });
+    await events.append(repository.head, event, []);
+
+    const svg = draw(await events.readStream(gun, 0));
+
+    expect(svg).toContain('restored, 2026-11-22T00:00:03.000Z, position 3');
+    expect(svg).toContain('>olive<');
+    expect(svg).toContain('took the deletion back: the &lt;wrong&gt; script');
+    expect(svg).toContain('Good; the first to expire is targets');
   });
 
   test('says that what is current has expired', () => {

@@ -1,4 +1,10 @@
-import { contentsOf, type Metafile, type RoleName, type Sha256 } from '@scrivener/tuf';
+import {
+  contentsOf,
+  type Metafile,
+  type RoleName,
+  type RoleSigners,
+  type Sha256,
+} from '@scrivener/tuf';
 import type { EventStore, RecordedEvent } from '../event-store.ts';
 import type { MetafileRef, RepositoryEvent } from '../repository-events.ts';
 
@@ -27,6 +33,7 @@ export async function rotationsOf(
     const files = await events.readBytes(page.map(({ ref }) => ref.sha256));
     for (const { position, ref, isFirst } of page) {
       const signers = signersIn(ref, files);
+      if (signers === undefined) continue; // a picture tells what can be told
       const previous: ReadonlyMap<RoleName, string> | undefined = isFirst ? undefined : before;
       before = signers;
       if (previous === undefined) continue;
@@ -62,19 +69,31 @@ function metafilesOf(event: RepositoryEvent): readonly MetafileRef[] {
   return hasRoots ? event.data.metafiles : [];
 }
 
-/** The keyids and threshold of each role as one text. */
+/** The keyids and threshold of each role as one text; undefined for a root that nobody can read. */
 function signersIn(
   ref: MetafileRef,
   files: ReadonlyMap<Sha256, Uint8Array>,
-): ReadonlyMap<RoleName, string> {
+): ReadonlyMap<RoleName, string> | undefined {
   const bytes = files.get(ref.sha256);
   if (bytes === undefined) throw new Error(`the log names ${ref.sha256} and does not hold it`);
   const { role, version, sha256 } = ref;
   const root: Metafile = { role, version, sha256, bytes };
-  return new Map(
-    contentsOf(root).signers.map(({ role: of, keyids, threshold }) => [
-      of,
-      `${threshold} of ${[...keyids].sort().join(' ')}`,
-    ]),
+  const signers = readSigners(root);
+  return (
+    signers &&
+    new Map(
+      signers.map(({ role: of, keyids, threshold }) => [
+        of,
+        `${threshold} of ${[...keyids].sort().join(' ')}`,
+      ]),
+    )
   );
+}
+
+function readSigners(root: Metafile): readonly RoleSigners[] | undefined {
+  try {
+    return contentsOf(root).signers;
+  } catch {
+    return undefined;
+  }
 }
