@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '@scrivener/runtime';
 import { createJobKey } from '@scrivener/signing';
@@ -55,7 +55,7 @@ describe('readWorkerConfig', () => {
       },
       queue: undefined,
       storage: { backend: 'postgres', databaseUrl: postgres.db_url, defaultAlias: 'ts1' },
-      concurrency: 16,
+      concurrency: 8 * availableParallelism(),
       metricsAddress: undefined,
       production: false,
       debug: false,
@@ -150,7 +150,7 @@ describe('readWorkerConfig', () => {
       { queue, storage: { ...postgres, db_url: '' } },
       'must provide a non-empty database source for postgres',
     ],
-    [{ queue, storage: postgres, concurrency: 0 }, 'concurrency must be at least 1'],
+    [{ queue, storage: postgres, concurrency: -1 }, 'concurrency must be at least 0'],
     [{ logging: { level: 'loud' } }, 'not a valid logrus Level: "loud"'],
     [{ reporting: { bugsnag: { endpoint: 'x' } } }, 'must provide an API key for bugsnag'],
   ])('refuses %j', (settings, message) => {

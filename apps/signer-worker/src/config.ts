@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import {
   ConfigError,
   flag,
@@ -29,6 +30,8 @@ import { z } from 'zod';
 import { createSealer } from './seal.ts';
 
 const MIB = 1024 * 1024;
+/** One is signed at a time; the others wait for the database, or for a key to be unsealed. */
+const JOBS_PER_CORE = 8;
 
 /**
  * The worker's settings. Names that the old Signer had mean what they meant (SIGNER §3.2); `queue`,
@@ -86,7 +89,9 @@ export const signerSettings = z.object({
         .prefault({}),
     })
     .prefault({}),
-  concurrency: whole(16, { min: 1, max: 1_000 }).describe('jobs at a time'),
+  concurrency: whole(0, { min: 0, max: 1_000 }).describe(
+    'jobs at a time; 0: eight for each core that the process may use',
+  ),
   metrics_addr: text().describe(
     'where to serve `/metrics` and health over plain HTTP: `127.0.0.1:9101`; nowhere without it',
   ),
@@ -164,7 +169,7 @@ export function readWorkerConfig(file: string | undefined, environment: Environm
     grpc,
     queue,
     storage,
-    concurrency: section('concurrency'),
+    concurrency: section('concurrency') || JOBS_PER_CORE * availableParallelism(),
     metricsAddress: parseMetricsAddress(section('metrics_addr')),
     production,
     debug: section('debug'),
