@@ -9,9 +9,15 @@ import {
   parseJobKeys,
   type QueueSigner,
 } from '@scrivener/signing/bullmq';
-import { startTcpProxy, testRedis } from '@scrivener/signing/bullmq/testing';
+import {
+  startRedisServer,
+  startTcpProxy,
+  testRedis,
+  type RedisServer,
+} from '@scrivener/signing/bullmq/testing';
+import { SigningError } from '@scrivener/signing';
 import { createKeys, freshGun, publishRequest } from '@scrivener/signing/testing';
-import { keyId } from '@scrivener/tuf';
+import { keyId, type Gun } from '@scrivener/tuf';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { FIXTURES } from '../../../fixtures/certificates.ts';
@@ -40,9 +46,11 @@ function fileOf(text: string): string {
 }
 
 /** A queue of a test's own, with an asker and as many workers as it starts. */
-function corner(options: { readonly deadline?: number } = {}) {
-  const { redis, prefix, keys, jobKey } = testRedis();
-  const asker = createQueueSigner({ redis, prefix, keys, ...options });
+function corner({ deadline, at }: { readonly deadline?: number; readonly at?: RedisServer } = {}) {
+  const { redis: shared, prefix, keys, jobKey } = testRedis();
+  const redis = at === undefined ? shared : { ...shared, host: '127.0.0.1', port: at.port };
+  const late = deadline === undefined ? {} : { deadline };
+  const asker = createQueueSigner({ redis, prefix, keys, ...late });
   closers.push(() => asker.close());
   const environment = {
     NOTARY_SIGNER_STORAGE_BACKEND: 'postgres',
@@ -343,6 +351,76 @@ describe('a job whose worker', () => {
       await database.query(`select key_id from private_keys where gun = '${request.gun}'`),
     ).toEqual([{ key_id: keyId(key) }]);
   }, 60_000);
+});
+
+describe('when Redis is emptied under load', () => {
+  test('all is answered, no key is made twice for one question, and work goes on by itself', async () => {
+    const server = await startRedisServer({ tls: false });
+    closers.push(() => server.kill());
+    const { asker, start } = corner({ at: server });
+    const workers = [start(), start()];
+    await Promise.all(workers.map((worker) => worker.said('taking jobs')));
+    const signing = await createKeys(asker, 'ecdsa');
+    const guns: Gun[] = [];
+    const keys = new Map<Gun, Set<string>>();
+    const slowest = { milliseconds: 0 };
+    const inTime = async <Answer>(asked: Promise<Answer>): Promise<Answer | undefined> => {
+      const begin = performance.now();
+      // What fails has failed cleanly: whoever asked may ask again.
+      const answer = await asked.catch((error: unknown) => {
+        if (error instanceof SigningError && error.code === 'UNAVAILABLE') return undefined;
+        throw error;
+      });
+      slowest.milliseconds = Math.max(slowest.milliseconds, performance.now() - begin);
+      return answer;
+    };
+    const askOneKey = async (gun: Gun) => {
+      const key = await inTime(asker.createKey({ gun, role: 'timestamp', algorithm: 'ed25519' }));
+      if (key !== undefined) keys.get(gun)?.add(keyId(key));
+    };
+    let version = 0n;
+    let signed = 0;
+    let emptied = 0;
+    const end = performance.now() + 5_000;
+    const makeKeys = async () => {
+      while (performance.now() < end) {
+        const gun = freshGun();
+        guns.push(gun);
+        keys.set(gun, new Set());
+        await Promise.all([askOneKey(gun), askOneKey(gun)]);
+      }
+    };
+    const sign = async () => {
+      while (performance.now() < end) {
+        const given = await inTime(asker.sign(publishRequest(signing, (version += 1n))));
+        if (given !== undefined) signed += 1;
+      }
+    };
+    const empty = async () => {
+      for (; performance.now() < end; emptied += 1) {
+        await server.command('FLUSHALL');
+        await delay(100);
+      }
+    };
+
+    await Promise.all([
+      ...Array.from({ length: 8 }, makeKeys),
+      ...Array.from({ length: 8 }, sign),
+      empty(),
+    ]);
+
+    expect(emptied).toBeGreaterThan(5);
+    expect(signed).toBeGreaterThan(0);
+    expect(slowest.milliseconds).toBeLessThan(13_000); // a deadline is 8 s; the rest is for a busy machine
+    // By itself: nobody was restarted, and the next is answered as ever.
+    await expect(asker.sign(publishRequest(signing, (version += 1n)))).resolves.toBeDefined();
+    await Promise.all(guns.map(askOneKey));
+    expect([...keys.values()].map(({ size }) => size)).toEqual(guns.map(() => 1));
+    const made = await database.query(
+      `select gun from private_keys where gun in (${guns.map((gun) => `'${gun}'`).join()})`,
+    );
+    expect(made).toHaveLength(guns.length);
+  }, 90_000);
 });
 
 describe('a worker that cannot work', () => {
