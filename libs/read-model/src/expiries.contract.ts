@@ -297,6 +297,33 @@ export function expiriesContract(make: () => Promise<TestReadModel>): void {
       expect(await raise(0)).toEqual([]);
     });
 
+    test('are looked for by one at a time, and by the next when that one is done or gone', async () => {
+      const begin = (day: number) => expiries.beginWatch(inDays(day), inDays(day + 1));
+      const both = await Promise.all([begin(0), begin(0)]);
+
+      expect(both.filter(Boolean)).toHaveLength(1);
+      expect(await begin(0.9)).toBe(false);
+      expect(await begin(1)).toBe(true);
+      await expiries.endWatch(inDays(1.1));
+      expect(await begin(1.1)).toBe(true);
+    });
+
+    test('of what is gone are forgotten, and of what is there are not', async () => {
+      await publish(a, { targets: 3 });
+      await publish(b, { targets: 3 });
+      await projectAll();
+      expect(await raise(0)).toHaveLength(2);
+      await remove(a);
+      await projectAll();
+
+      await expiries.forgetAlarms();
+
+      expect(await raise(0)).toEqual([]);
+      await publish(a, { targets: 3 });
+      await projectAll();
+      expect(await raise(0)).toEqual(['7 a targets metadata']);
+    });
+
     test('come again for who was told and did not remember, no more than asked for', async () => {
       await publish(a, { root: 20, targets: 3 });
       await projectAll();

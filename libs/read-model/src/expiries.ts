@@ -84,6 +84,14 @@ export interface Expiries {
   release(guns: readonly Gun[], until?: Date): Promise<void>;
 
   /**
+   * Whether the caller may look for alarms: until `until` nobody else may, in whatever process, unless
+   * `endWatch` says that it is done.
+   */
+  beginWatch(now: Date, until: Date): Promise<boolean>;
+
+  endWatch(now: Date): Promise<void>;
+
+  /**
    * What clients have to renew within one of these numbers of days, but for that of which an alarm
    * was raised for so many days or fewer. Soonest first.
    */
@@ -91,6 +99,12 @@ export interface Expiries {
 
   /** Remembers that these were raised. Whoever crashes before it raises them twice. */
   raised(alarms: readonly Alarm[]): Promise<void>;
+
+  /**
+   * Forgets the alarms about what is not there any more. Does nothing while the projection is far
+   * behind, as it is when it begins anew: what is missing then is still to come.
+   */
+  forgetAlarms(): Promise<void>;
 }
 
 /** The row of an expiry. */

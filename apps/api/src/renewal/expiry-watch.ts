@@ -12,23 +12,34 @@ const BATCH = 500;
 const INTERVAL = 3_600_000;
 
 interface Dependencies {
-  readonly expiries: Pick<Expiries, 'alarms' | 'raised'>;
+  readonly expiries: Pick<
+    Expiries,
+    'alarms' | 'raised' | 'beginWatch' | 'endWatch' | 'forgetAlarms'
+  >;
   readonly logger: Logger;
   readonly now: () => Date;
 }
 
+/** After so long in milliseconds a process that began a look has ended in it. */
+const LEASE = 600_000;
+
 /**
  * Says in the log what clients have to renew, 90, 30 and 7 days before it expires and when it has:
- * once for each of these, as the read model remembers, or again where a process ends in between.
+ * once for each of these, as the read model remembers, or again where a process ends in between. Of
+ * several processes that look at once one does; what it has raised the others need not.
  */
 export function createExpiryWatch({ expiries, logger, now }: Dependencies): () => Promise<void> {
   return async () => {
+    const since = now();
+    if (!(await expiries.beginWatch(since, new Date(since.getTime() + LEASE)))) return;
     for (;;) {
       const alarms = await expiries.alarms(now(), ALARM_DAYS, BATCH);
       for (const alarm of alarms) raise(logger, alarm);
       if (alarms.length > 0) await expiries.raised(alarms);
-      if (alarms.length < BATCH) return;
+      if (alarms.length < BATCH) break;
     }
+    await expiries.forgetAlarms();
+    await expiries.endWatch(now());
   };
 }
 

@@ -46,6 +46,7 @@ export function projectedExpiries(): ProjectedExpiries {
 /** `projected` gives what is there now: a replay puts another one in its place. */
 export function memoryExpiries(projected: () => ProjectedExpiries): Expiries {
   const claims = new Map<Gun, Date>();
+  let watchedUntil = new Date(0);
   const raised = new Map<string, Pick<Alarm, 'days' | 'expiresAt'>>();
 
   const where = (condition: (expiry: Expiry) => boolean): Expiry[] => {
@@ -96,6 +97,16 @@ export function memoryExpiries(projected: () => ProjectedExpiries): Expiries {
       }
     },
 
+    async beginWatch(now, until) {
+      if (watchedUntil > now) return false;
+      watchedUntil = until;
+      return true;
+    },
+
+    async endWatch(now) {
+      watchedUntil = now;
+    },
+
     async alarms(now, days, limit) {
       const found: Alarm[] = [];
       for (const expiry of where(({ madeBy }) => madeBy === 'client')) {
@@ -111,6 +122,11 @@ export function memoryExpiries(projected: () => ProjectedExpiries): Expiries {
 
     async raised(alarms) {
       for (const alarm of alarms) raised.set(keyOf(alarm), alarm);
+    },
+
+    async forgetAlarms() {
+      const there = new Set([...projected().all()].map(keyOf));
+      for (const key of raised.keys()) if (!there.has(key)) raised.delete(key);
     },
   };
 }

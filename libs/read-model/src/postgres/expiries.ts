@@ -10,7 +10,10 @@ import {
 } from '../expiries.ts';
 import { gunDigest } from '../gun-digest.ts';
 
-/** See `Expiries`; the tables are in `migrations/server/005_expiries.sql`, the view in `011_generations.sql`. */
+/**
+ * See `Expiries`; the tables are in `migrations/server/005_expiries.sql` and `016_expiry_watch.sql`, the
+ * view in `011_generations.sql`.
+ */
 export function postgresExpiries(pool: Pick<Pool, 'query'>): Expiries {
   return {
     async soonest({ madeBy, before, limit, after }) {
@@ -60,6 +63,23 @@ export function postgresExpiries(pool: Pick<Pool, 'query'>): Expiries {
       });
     },
 
+    async beginWatch(now, until) {
+      const { rowCount } = await pool.query({
+        name: 'begin watch',
+        text: BEGIN_WATCH,
+        values: [now, until],
+      });
+      return rowCount === 1;
+    },
+
+    async endWatch(now) {
+      await pool.query({
+        name: 'end watch',
+        text: 'update expiry_watch set until = $1',
+        values: [now],
+      });
+    },
+
     async alarms(now, days, limit) {
       const { rows } = await pool.query<AlarmRow>({
         name: 'alarms about expiries',
@@ -81,6 +101,10 @@ export function postgresExpiries(pool: Pick<Pool, 'query'>): Expiries {
           alarms.map(({ days }) => days),
         ],
       });
+    },
+
+    async forgetAlarms() {
+      await pool.query({ name: 'forget alarms', text: FORGET });
     },
   };
 }
@@ -210,3 +234,19 @@ const RAISED = `
   select * from unnest($1::bytea[], $2::text[], $3::text[], $4::timestamptz[], $5::int[])
   on conflict (gun_sha256, role, subject)
     do update set expires_at = excluded.expires_at, days = excluded.days`;
+
+const BEGIN_WATCH = `
+  insert into expiry_watch (until) values ($2)
+  on conflict (only_row) do update set until = excluded.until where expiry_watch.until <= $1`;
+
+/** So many events behind is what a busy server may be; more, and it is projected anew. */
+const BEHIND = 1_000;
+
+const FORGET = `
+  delete from expiry_alarms as last
+  where (select position from projections where live)
+      >= (select position from log_head) - ${BEHIND}
+    and not exists (
+      select from live_expiries as there where there.gun_sha256 = last.gun_sha256
+        and there.role = last.role and there.subject = last.subject
+    )`;

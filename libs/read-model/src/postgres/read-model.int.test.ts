@@ -42,7 +42,7 @@ describe('the read model in Postgres', () => {
         async remove() {
           await shared.query(
             `truncate events, files, metafiles_generations, changefeed_generations,
-               expiries_generations, renewal_claims, expiry_alarms`,
+               expiries_generations, renewal_claims, expiry_alarms, expiry_watch`,
           );
           await shared.query('update log_head set position = 0');
           await shared.query('update projections set position = 0');
