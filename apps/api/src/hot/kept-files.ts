@@ -20,7 +20,7 @@ export interface KeptFile extends ReadFile {
 }
 
 /** What is read under a path: everything but the file itself follows from the path. */
-export interface Wanted extends Pick<KeptFile, 'gun' | 'operation' | 'kind'> {
+interface Wanted extends Pick<KeptFile, 'gun' | 'operation' | 'kind'> {
   /** The decoded path. */
   readonly path: string;
 }

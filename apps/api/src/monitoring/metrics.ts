@@ -35,7 +35,7 @@ export interface Metrics {
 }
 
 /** A request that is over. */
-export interface Answered {
+interface Answered {
   /** As `statusOf` has it. */
   readonly code: number;
   readonly microseconds: number;
