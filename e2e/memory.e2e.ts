@@ -1,0 +1,76 @@
+// Two APIs that answer from memory: what one of them has published, the other never denies.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startCluster, type Cluster } from './cluster.ts';
+import { addTarget, createCollection, readSigned, type Collection } from './collection.ts';
+import { exchange, getFile } from './tuf-http.ts';
+
+const LIMIT = 60_000;
+
+let cluster: Cluster;
+let first: string;
+let second: string;
+beforeAll(async () => {
+  cluster = await startCluster({ apis: 2 });
+  const [one, other = ''] = cluster.urls;
+  [first, second] = [one, other];
+  await cluster.healthy();
+}, LIMIT);
+afterAll(() => cluster?.stop(), LIMIT);
+
+async function versionAt(url: string, { gun }: Collection): Promise<number[]> {
+  const files = ['timestamp.json', 'snapshot.json', 'targets.json'];
+  return Promise.all(files.map(async (file) => (await readSigned(url, gun, file)).version));
+}
+
+describe('a publish through one API', () => {
+  test(
+    'is what the other serves from the moment in which it is answered',
+    async () => {
+      const collection = await createCollection(first);
+      for (let version = 2; version < 22; version += 1) {
+        const [here, there] = version % 2 === 0 ? [first, second] : [second, first];
+        await versionAt(there, collection);
+        expect((await addTarget(here, collection, 'targets', `file-${version}`)).status).toBe(200);
+
+        expect(await versionAt(there, collection)).toEqual([version, version, version]);
+      }
+    },
+    LIMIT,
+  );
+
+  test(
+    'waits for another that is stopped no longer than its lease, and on waking that one serves nothing old',
+    async () => {
+      const stopped = cluster.processes.api[1];
+      if (stopped === undefined) throw new RangeError('there is no second API');
+      const [moving, going] = [await createCollection(first), await createCollection(first)];
+      for (const collection of [moving, going]) {
+        expect(await versionAt(second, collection)).toEqual([1, 1, 1]);
+      }
+
+      stopped.signal('SIGSTOP');
+      const started = performance.now();
+      const publish = await addTarget(first, moving, 'targets', 'new');
+      const took = performance.now() - started;
+      const path = `/v2/${going.gun}/_trust/tuf/`;
+      const { status: deleted } = await exchange('DELETE', `${first}${path}`);
+      // Asked while it is stopped, so that this is the first thing that it sees.
+      const asked = Promise.all([
+        versionAt(second, moving),
+        getFile(second, going.gun, '1.root.json'),
+      ]);
+      await sleep(200);
+      stopped.signal('SIGCONT');
+
+      expect([publish.status, deleted]).toEqual([200, 200]);
+      expect(took).toBeGreaterThan(1_000);
+      expect(took).toBeLessThan(9_000);
+      const [versions, gone] = await asked;
+      expect(versions).toEqual([2, 2, 2]);
+      expect(gone.status).toBe(404);
+    },
+    LIMIT,
+  );
+});
