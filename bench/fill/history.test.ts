@@ -25,6 +25,7 @@ describe('the history that the generator writes', () => {
   test('holds what the rules accept', () => {
     const verified = verifyUpdate({
       gun,
+      versions: new Map(),
       current: new Map(),
       upload: upload.filter(({ role }) => role !== 'timestamp'),
       serverKeys: new Set(Object.values(serverKeys).map(keyId)),

@@ -20,7 +20,6 @@ import {
   expiryOf,
   parseMetafile,
   planRenewal,
-  rolesInPlay,
   signServerRoles,
   verifyServerRoles,
   verifyUpdate,
@@ -133,13 +132,10 @@ export function createLife({ gun, seed, times }: LifeOptions): Life {
 
   const publish = (parts: readonly Part[], at: Date): Draft => {
     const upload = parts.map(({ role, bytes }) => parseMetafile(role, bytes));
-    const seen = rolesInPlay(upload.map(({ role }) => role)).flatMap((role) => {
-      const file = current.get(role);
-      return file === undefined ? [] : [[role, file] as const];
-    });
     const verified = verifyUpdate({
       gun,
-      current: new Map(seen),
+      versions: new Map([...current].map(([role, { version }]) => [role, version])),
+      current,
       upload,
       serverKeys: new Set(held.keys()),
       now: at,

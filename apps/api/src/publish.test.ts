@@ -151,3 +151,23 @@ describe('an update that waited while another landed', () => {
     await winner;
   });
 });
+
+test.each([1, 30])(
+  'of the stored files an update reads two, however many roles (%i) there are',
+  async (roles) => {
+    const { owner, publish } = await started();
+    const names = Array.from({ length: roles }, (_, n) => `targets/role${n}` as const);
+    for (const name of names) owner.delegate(name);
+    await publish(owner.targets(), ...names.map((name) => owner.delegation(name)));
+    let asked = 0;
+    const readBytes: EventStore['readBytes'] = (checksums) => {
+      asked += checksums.length;
+      return memory.events.readBytes(checksums);
+    };
+    const another = memory.process({ events: { ...memory.events, readBytes } });
+
+    await another.publish(commandOf(gun, [owner.targets({ next: 'content' })]));
+
+    expect(asked).toBe(2); // root and snapshot
+  },
+);

@@ -6,7 +6,15 @@ import {
   type Repository,
 } from '@scrivener/events';
 import { SigningError, type Signer } from '@scrivener/signing';
-import { rolesInPlay, TufError, type Guard, type Gun, type Metafile } from '@scrivener/tuf';
+import {
+  rolesInPlay,
+  rolesRead,
+  TufError,
+  type Guard,
+  type Gun,
+  type Metafile,
+  type RoleName,
+} from '@scrivener/tuf';
 import type { Repositories } from './repositories.ts';
 import { madeBy, signServerFiles } from './sign.ts';
 import { createPace } from './pacing.ts';
@@ -57,13 +65,12 @@ export function createPublish({
       if (raced && isOvertaken(repository, upload))
         throw new TufError('OLD_VERSION', 'another update was faster');
       const at = now();
-      const current = await repositories.metafiles(
-        repository,
-        rolesInPlay(upload.map(({ role }) => role)),
-      );
+      const roles = upload.map(({ role }) => role);
+      const current = await repositories.metafiles(repository, rolesRead(roles));
 
       const verified = await verification.verify({
         gun,
+        versions: versionsOf(repository, rolesInPlay(roles)),
         current,
         upload,
         serverKeys: new Set(repository.keys.keys()),
@@ -94,6 +101,15 @@ function timestampOf(recorded: RecordedEvent | undefined): MetafileRef {
   const timestamp = metafiles.find(({ role }) => role === 'timestamp');
   if (timestamp === undefined) throw new Error('a publish without a timestamp');
   return timestamp;
+}
+
+/** Of those roles that there are: a repository may have many more. */
+function versionsOf(
+  { current }: Repository,
+  roles: readonly RoleName[],
+): ReadonlyMap<RoleName, bigint> {
+  const refs = roles.map((role) => current.get(role)).filter((ref) => ref !== undefined);
+  return new Map(refs.map(({ role, version }) => [role, version]));
 }
 
 /**

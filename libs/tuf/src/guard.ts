@@ -75,18 +75,18 @@ export function checkCost(file: UploadedFile, { signatures, rootKeys }: Guard): 
 }
 
 /**
- * After Notary's rules have let a file pass: whether clients can read it and follow it. Throws
+ * After Notary's rules have let a file pass: whether clients can read it and follow version `current`. Throws
  * `GuardRefusal`.
  */
 export function checkUsable(
   file: UploadedFile,
-  current: Metafile | undefined,
+  current: bigint | undefined,
   { versionJump, depth, thresholds }: Guard,
 ): void {
   checkMembers(file);
   checkDepth(file, depth);
   checkNumbers(file);
-  checkJump(file, current?.version ?? 0n, versionJump);
+  checkJump(file, current ?? 0n, versionJump);
   if (file.role === 'root') checkRootThresholds(file);
   else if (file.role !== 'snapshot' && thresholds === 'all') checkDelegationThresholds(file);
 }

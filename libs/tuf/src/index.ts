@@ -45,4 +45,10 @@ export {
   type Signature,
   type SigningRequest,
 } from './server-roles.ts';
-export { rolesInPlay, verifyUpdate, type Update, type VerifiedUpdate } from './verify-update.ts';
+export {
+  rolesInPlay,
+  rolesRead,
+  verifyUpdate,
+  type Update,
+  type VerifiedUpdate,
+} from './verify-update.ts';

@@ -57,15 +57,15 @@ export function nextSnapshot(
 
   const keyids = heldKeys('snapshot', occasion);
   if (keyids === undefined) return undefined;
-  const version = nextVersion(previous);
+  const version = nextVersion(previous?.version);
   const signed = renderSnapshot(version, expiry('snapshot', occasion.now), meta);
   checkWritable(signed);
   return { version, signed, keyids };
 }
 
-/** The timestamp that follows `previous`; undefined where the server does not hold the keys. */
+/** The timestamp that follows version `previous`; undefined where the server does not hold the keys. */
 export function nextTimestamp(
-  previous: Metafile | undefined,
+  previous: bigint | undefined,
   occasion: Occasion,
 ): Omit<TimestampToSign, 'snapshot'> | undefined {
   const keyids = heldKeys('timestamp', occasion);
@@ -73,8 +73,8 @@ export function nextTimestamp(
   return { version: nextVersion(previous), expires: expiry('timestamp', occasion.now), keyids };
 }
 
-function nextVersion(previous: Metafile | undefined): bigint {
-  const version = (previous?.version ?? 0n) + 1n;
+function nextVersion(previous = 0n): bigint {
+  const version = previous + 1n;
   if (version > MAX_INT64) throw new TufError('OLD_VERSION', 'there is no higher version');
   return version;
 }

@@ -42,7 +42,7 @@ function planWhatIsDue(renewal: Renewal): SigningRequest | undefined {
     return undefined;
   }
   const occasion = { root: readStoredRoot(root), serverKeys, now };
-  const timestamp = nextTimestamp(oldTimestamp, occasion);
+  const timestamp = nextTimestamp(oldTimestamp.version, occasion);
   if (timestamp === undefined) return undefined;
 
   const isDue = (role: ServerRole, file: Metafile) => due.has(role) || isExpired(file, now);

@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { type Publisher } from './testing/publisher.ts';
 import { Repository } from './testing/repository.ts';
 import { dayBefore, gun, gunOf, now, ownerOf, withoutSignatures } from './testing/scenario.ts';
-import { rolesInPlay } from './verify-update.ts';
+import type { RoleName } from './role.ts';
+import { rolesInPlay, rolesRead } from './verify-update.ts';
 
 const refusal = (code: string, message: string, more: object = {}) =>
   expect.objectContaining({ name: 'TufError', code, message, ...more });
@@ -182,5 +183,21 @@ describe('the update as a whole (WIRE §6.1)', () => {
       'targets/a/b/c',
       'targets/d',
     ]);
+  });
+
+  test.each<[RoleName[], RoleName[]]>([
+    [[], ['root', 'snapshot']],
+    [
+      ['root', 'targets'],
+      ['root', 'snapshot'],
+    ],
+    [['root', 'targets', 'snapshot'], ['root']],
+    [['targets/a'], ['root', 'targets', 'snapshot']],
+    [
+      ['targets', 'targets/a/b'],
+      ['root', 'targets/a', 'snapshot'],
+    ],
+  ])('of an upload of %j the stored files of %j are read', (uploaded, read) => {
+    expect(rolesRead(uploaded)).toEqual(read);
   });
 });

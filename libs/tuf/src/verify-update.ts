@@ -20,6 +20,8 @@ import { checkTargetsExpiry, verifyDelegation, verifyTargets, type Targets } fro
 export interface Update {
   readonly gun: Gun;
   /** The highest stored version of each role of `rolesInPlay`; those not stored are missing. */
+  readonly versions: ReadonlyMap<RoleName, bigint>;
+  /** The files of those versions, of each role of `rolesRead`. */
   readonly current: ReadonlyMap<RoleName, Metafile>;
   /** In the order of the parts: the last one of a role counts, timestamps are ignored. */
   readonly upload: readonly UploadedFile[];
@@ -39,10 +41,23 @@ export interface VerifiedUpdate {
   readonly root: Metafile;
 }
 
-/** The stored roles that `verifyUpdate` has to see for an upload of these roles. */
+/** The stored roles whose versions `verifyUpdate` has to know for an upload of these roles. */
 export function rolesInPlay(uploaded: readonly RoleName[]): RoleName[] {
   const delegations = uploaded.filter(isDelegation);
   return [...new Set([...TOP_LEVEL_ROLES, ...delegations.flatMap(ancestorsOf), ...delegations])];
+}
+
+/**
+ * Those of them whose files it reads: who may sign the root, what the snapshot goes on listing, and
+ * who vouches for a delegation. Of all else it makes a new one, or has one, and old files may be large.
+ */
+export function rolesRead(uploaded: readonly RoleName[]): RoleName[] {
+  const ancestors = uploaded.filter(isDelegation).flatMap(ancestorsOf);
+  const replaced = new Set(uploaded);
+  return [
+    'root',
+    ...[...new Set<RoleName>([...ancestors, 'snapshot'])].filter((role) => !replaced.has(role)),
+  ];
 }
 
 /**
@@ -51,7 +66,7 @@ export function rolesInPlay(uploaded: readonly RoleName[]): RoleName[] {
  * Throws `TufError` where it may not.
  */
 export function verifyUpdate(update: Update): VerifiedUpdate {
-  const { gun, current, serverKeys, now, guard } = update;
+  const { gun, versions, current, serverKeys, now, guard } = update;
   const uploaded = new Map<RoleName, UploadedFile>(update.upload.map((file) => [file.role, file]));
   if (guard !== undefined) checkCosts(uploaded, guard);
 
@@ -69,17 +84,17 @@ export function verifyUpdate(update: Update): VerifiedUpdate {
       ? {
           gun,
           snapshot: planSnapshot(current.get('snapshot'), inPlay, occasion),
-          timestamp: planTimestamp(current.get('timestamp'), occasion),
+          timestamp: planTimestamp(versions.get('timestamp'), occasion),
         }
-      : { gun, timestamp: { ...planTimestamp(current.get('timestamp'), occasion), snapshot } };
+      : { gun, timestamp: { ...planTimestamp(versions.get('timestamp'), occasion), snapshot } };
 
   const metafiles = [...inPlay, ...(snapshot === undefined ? [] : [snapshot])]
     .map(({ role }) => uploaded.get(role))
     .filter((file) => file !== undefined);
-  checkVersions(metafiles, current);
+  checkVersions(metafiles, versions);
   if (guard !== undefined) {
     for (const file of metafiles) {
-      judge(codeOf(file.role), () => checkUsable(file, current.get(file.role), guard));
+      judge(codeOf(file.role), () => checkUsable(file, versions.get(file.role), guard));
     }
   }
   return { metafiles, request, root: rootFile };
@@ -191,7 +206,7 @@ function planSnapshot(
 }
 
 function planTimestamp(
-  previous: Metafile | undefined,
+  previous: bigint | undefined,
   occasion: Occasion,
 ): Omit<TimestampToSign, 'snapshot'> {
   const next = nextTimestamp(previous, occasion);
@@ -202,10 +217,10 @@ function planTimestamp(
 /** No version is stored twice, and none below one that is stored (WIRE §9). */
 function checkVersions(
   metafiles: readonly Metafile[],
-  current: ReadonlyMap<RoleName, Metafile>,
+  versions: ReadonlyMap<RoleName, bigint>,
 ): void {
   for (const { role, version } of metafiles) {
-    const stored = current.get(role)?.version;
+    const stored = versions.get(role);
     if (stored === undefined || stored < version) continue;
     const message = `${role} ${version} cannot follow version ${stored}, which is stored`;
     throw new TufError('OLD_VERSION', message);

@@ -52,6 +52,7 @@ async function verdict(verification: Verification, scene: Scene, serverKeys: Rea
     for (const { role, bytes } of scene.upload) upload.push(await verification.read(role, bytes));
     const { files, request, root } = await verification.verify({
       gun,
+      versions: new Map([...current].map(([role, { version }]) => [role, version])),
       current,
       upload,
       serverKeys,

@@ -12,7 +12,7 @@ import {
   verifyServerRoles,
   type SigningRequest,
 } from '../server-roles.ts';
-import { verifyUpdate, type VerifiedUpdate } from '../verify-update.ts';
+import { rolesInPlay, rolesRead, verifyUpdate, type VerifiedUpdate } from '../verify-update.ts';
 import type { Part } from './publisher.ts';
 
 /** Plays the server for one repository: what is current, and the keys it signs with. */
@@ -42,7 +42,16 @@ export class Repository {
   verify(...parts: readonly Part[]): VerifiedUpdate {
     const { gun, current, serverKeys, now, guard } = this;
     const upload = parts.map(({ role, bytes }) => parseMetafile(role, bytes));
-    return verifyUpdate({ gun, current, upload, serverKeys, now, guard });
+    const roles = upload.map(({ role }) => role);
+    return verifyUpdate({
+      gun,
+      versions: only(rolesInPlay(roles), current, ({ version }) => version),
+      current: only(rolesRead(roles), current, (file) => file),
+      upload,
+      serverKeys,
+      now,
+      guard,
+    });
   }
 
   /** Verifies, has it signed and stores it. */
@@ -88,4 +97,15 @@ export class Repository {
     if (!verifyServerRoles(root, files)) throw new Error('the server signed what it must not');
     for (const file of files) this.current.set(file.role, file);
   }
+}
+
+/** No more than the rules ask for, so that tests show that it is enough. */
+function only<Value>(
+  roles: readonly RoleName[],
+  files: ReadonlyMap<RoleName, Metafile>,
+  take: (file: Metafile) => Value,
+): ReadonlyMap<RoleName, Value> {
+  return new Map(
+    [...files].filter(([role]) => roles.includes(role)).map(([role, file]) => [role, take(file)]),
+  );
 }
