@@ -71,7 +71,10 @@ export async function postgresReadModel(
   const file = async (statement: Statement | undefined): Promise<PublishedFile | undefined> => {
     if (statement === undefined) return undefined;
     const { rows } = await pool.query<FileRow>(statement);
-    return rows[0] && publishedFile(rows[0]);
+    const [row] = rows;
+    if (row === undefined) return undefined;
+    await readers.settled(Number(row.position));
+    return publishedFile(row);
   };
 
   const checkpoint = async (): Promise<number> => {
@@ -196,15 +199,17 @@ interface FileRow {
   readonly version: string;
   readonly sha256: string;
   readonly published_ms: number;
+  /** Of the event that made it. */
+  readonly position: string;
 }
 
 /** The row is found by an index before its bytes are looked up, whatever the planner thinks of joins. */
 export const fileWhere = (condition: string) => `
   select (select bytes from files where files.sha256 = row.sha256) as bytes,
     version, encode(sha256, 'hex') as sha256,
-    (extract(epoch from published_at) * 1000)::float8 as published_ms
+    (extract(epoch from published_at) * 1000)::float8 as published_ms, position
   from (
-    select version, sha256, published_at from live_metafiles
+    select version, sha256, published_at, position from live_metafiles
     where gun_sha256 = $1 and role = $2 ${condition}
     order by version desc limit 1
   ) as row`;

@@ -45,7 +45,7 @@ async function joined(): Promise<Process> {
 }
 
 /** Something happens to this repository, and is projected. */
-async function happened(gun: Gun, { readModel }: Process): Promise<number> {
+async function happened(gun: Gun, { readModel }: Pick<Process, 'readModel'>): Promise<number> {
   const { recorded } = await storyteller(events).publish(emptyRepository(gun));
   while ((await readModel.project()) !== 'idle');
   return recorded.position;
@@ -110,5 +110,19 @@ describe('readers', () => {
     expect(reader.reader.mayAnswer()).toBe(false);
     expect(await database.query('select from readers')).toHaveLength(1);
     await writer.readModel.readers.seen(await happened(gunOf('a/b'), writer), never);
+  });
+
+  test('show nothing new while another may still show what was there before', async () => {
+    const { readModel } = await joined();
+    const gun = gunOf('a/b');
+    await database.query(`insert into readers (instance, seen) values (gen_random_uuid(), 0)`);
+    await happened(gun, { readModel });
+    const started = performance.now();
+
+    const file = await readModel.current(gun, 'timestamp');
+
+    expect(file?.version).toBe(1n);
+    expect(performance.now() - started).toBeGreaterThan(1_000);
+    expect(await database.query('select from readers')).toHaveLength(1);
   });
 });

@@ -51,6 +51,12 @@ interface Look {
 }
 
 export interface PostgresReaders extends Readers {
+  /**
+   * Resolves when nobody answers any more with what the event at `position`, which is projected, has
+   * replaced. Whoever reads what is new waits for that before showing it: or a client could see the new
+   * file here and then the old one there, which to it is an attack.
+   */
+  settled(position: number): Promise<void>;
   /** The projection has reached this position; 0: it was made anew. */
   projected(position: number): void;
   /** Word about projections may have been missed. */
@@ -79,6 +85,8 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
   let memory: Memory | undefined;
   let membership: Membership | undefined;
   let latest: Look | undefined;
+  /** Up to this event nobody answers with anything older. */
+  let common = 0;
   let living: Promise<void> | undefined;
 
   const enter = async (): Promise<void> => {
@@ -100,6 +108,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     const left = membership;
     membership = undefined;
     latest = undefined;
+    common = 0;
     memory?.forgetAll();
     if (left === undefined) return;
     // where this fails, somebody removes it later
@@ -154,6 +163,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     if (own !== undefined && others.length > 0 && own.told < own.seen) {
       void renew(own).catch(() => {}); // the next renewal says it, too
     }
+    common = Math.min(checkpoint, ...others.map(({ seen }) => seen));
     return { checkpoint, others };
   };
 
@@ -209,6 +219,20 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
         if (isSeen(position, found)) return;
         await putOut(found.others.filter(({ seen }) => seen < position));
         await sleep(pause, undefined, { signal }).catch(() => {});
+      }
+    },
+
+    async settled(position) {
+      if (position <= common) return;
+      await look.underWay();
+      const end = performance.now() + timeoutMs;
+      for (let pause = PAUSE.first; position > common; pause = Math.min(pause * 2, PAUSE.longest)) {
+        if (performance.now() > end) throw new Error(`readers do not come past event ${position}`);
+        const { checkpoint, others } = await look.next();
+        const behind = others.filter(({ seen }) => seen < position);
+        if (behind.length === 0 || checkpoint < position) return;
+        await putOut(behind);
+        await sleep(pause);
       }
     },
 
