@@ -163,7 +163,9 @@ async function duringOutage(
   const healthyAfter = Math.max(...health.map((looks) => firstOf(looks, 200, back) - back));
   if (unhealthyAfter > TOLD) wrong.push(`health told after ${unhealthyAfter} ms`);
   if (healthyAfter > TOLD) wrong.push(`health was well again after ${healthyAfter} ms`);
-  const firstAfter = firstOf(publishes, 200, back) - back;
+  // Also one that was asked for before and waited.
+  const served = publishes.find(({ status, endedAt }) => status === 200 && endedAt >= back);
+  const firstAfter = (served?.endedAt ?? Infinity) - back;
   const late = publishes.filter(({ status, startedAt }) => status !== 200 && startedAt > back);
   const lastRefusal = Math.max(0, ...late.map(({ endedAt }) => endedAt - back));
   const fullAfter = Math.max(firstAfter, lastRefusal);
