@@ -48,6 +48,7 @@ describe('generateLog', () => {
     expect([...types].sort()).toEqual([
       'KeyCreated',
       'RepositoryDeleted',
+      'RepositoryRestored',
       'RoleRenewed',
       'UpdatePublished',
     ]);

@@ -7,6 +7,7 @@ import {
   publishUpdate,
   recordKey,
   renewRoles,
+  restoreRepository,
   type Cause,
   type Draft,
   type NewMetafile,
@@ -91,6 +92,8 @@ export function createLife({ gun, seed, times }: LifeOptions): Life {
   /** Key of a role that the next root names. */
   const promised = new Map<ServerRole, ServerPrivateKey>();
   const current = new Map<RoleName, Metafile>();
+  /** What the last deletion took. */
+  let buried: ReadonlyMap<RoleName, Metafile> = new Map();
   let repository: Repository = emptyRepository(gun);
   let owner: Publisher | undefined;
   let incarnation = 0;
@@ -100,7 +103,13 @@ export function createLife({ gun, seed, times }: LifeOptions): Life {
   const record = (event: RepositoryEvent, metafiles: readonly NewMetafile[]): Draft => {
     const draft = draftOf(repository.head, event, metafiles);
     repository = evolve(repository, { ...draft, position: 0 });
-    if (event.type === 'RepositoryDeleted') current.clear();
+    if (event.type === 'RepositoryDeleted') {
+      buried = new Map(current);
+      current.clear();
+    }
+    if (event.type === 'RepositoryRestored') {
+      for (const [role, file] of buried) current.set(role, file);
+    }
     for (const { role, version, sha256, bytes } of metafiles) {
       current.set(role, { role, version, sha256, bytes });
     }
@@ -158,6 +167,14 @@ export function createLife({ gun, seed, times }: LifeOptions): Life {
       renewRoles(repository, { metafiles, at: at.toISOString(), cause: {} }),
       metafiles,
     );
+  };
+
+  /** Every other deletion was a mistake. */
+  const restored = (at: Date): Draft | undefined => {
+    if (repository.deletion === undefined || random.between(0, 1) < 0.5) return undefined;
+    const cause = { operator: random.pick(PEOPLE), reason: 'deleted by mistake' };
+    const windowMs = Number.MAX_SAFE_INTEGER;
+    return record(restoreRepository(repository, { at: at.toISOString(), cause, windowMs }), []);
   };
 
   /** Keys first, for the root names them; then the first publish of this incarnation. */
@@ -240,7 +257,7 @@ export function createLife({ gun, seed, times }: LifeOptions): Life {
     live() {
       const at = new Date(times[index] ?? 0);
       index += 1;
-      if (owner === undefined || current.size === 0) return begin(at);
+      if (owner === undefined || current.size === 0) return restored(at) ?? begin(at);
       const key = promised.get('timestamp');
       if (key !== undefined) {
         promised.clear();
