@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { CA_FILE } from '../fixtures/certificates.ts';
 import { startCluster, type Cluster } from './cluster.ts';
 import { addTarget, createCollection, type Collection } from './collection.ts';
-import { answersThrough, startLoadBalancer, type Proxy } from './proxy.ts';
+import { answersThrough, startCachingProxy, startLoadBalancer, type Proxy } from './proxy.ts';
 import { exchange } from './tuf-http.ts';
 
 const LIMIT = 120_000;
@@ -32,18 +32,14 @@ afterAll(async () => {
 }, LIMIT);
 
 /** What a stream says, as it comes, and when it ends. */
-function follow(after: number, ca = readFileSync(CA_FILE)) {
+function follow(after: number, url = balancer.url, ca = readFileSync(CA_FILE)) {
   const said = { text: '' };
   const ended = new Promise<void>((resolve, reject) => {
-    const sent = get(
-      `${balancer.url}${PAST}/events?stream=1&after=${after}`,
-      { ca },
-      (response) => {
-        response.on('data', (chunk: Buffer) => (said.text += chunk.toString()));
-        response.on('close', () => resolve());
-        response.on('error', () => resolve());
-      },
-    );
+    const sent = get(`${url}${PAST}/events?stream=1&after=${after}`, { ca }, (response) => {
+      response.on('data', (chunk: Buffer) => (said.text += chunk.toString()));
+      response.on('close', () => resolve());
+      response.on('error', () => resolve());
+    });
     sent.on('error', reject);
   });
   return { said, ended };
@@ -51,6 +47,25 @@ function follow(after: number, ca = readFileSync(CA_FILE)) {
 const idsOf = ({ text }: { readonly text: string }) =>
   [...text.matchAll(/^id: (\d+)\ndata:/gm)].map(([, id]) => Number(id));
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1);
+
+test(
+  'nginx, as the example has it, holds nothing of a stream back',
+  async () => {
+    const proxy = await startCachingProxy([`127.0.0.1:${new URL(cluster.urls[0]).port}`]);
+    try {
+      const { said } = follow(0, proxy.url);
+      for (const name of ['first', 'second']) {
+        await addTarget(cluster.urls[0], collection, 'targets', name);
+        const { body } = await exchange('GET', `${cluster.urls[0]}${PAST}/events?limit=1000`);
+        const { next } = JSON.parse(body.toString()) as { readonly next: number };
+        await expect.poll(() => idsOf(said), { timeout: 10_000 }).toEqual(upTo(next));
+      }
+    } finally {
+      await proxy.stop();
+    }
+  },
+  LIMIT,
+);
 
 test(
   'streams through haproxy have all events at once, whichever API was asked, and end with their API',

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import type { EventStore, RecordedEvent } from '@scrivener/events';
 import { historySvg, rotationsOf } from '@scrivener/events/picture';
 import { postgresEventStore } from '@scrivener/events/postgres';
 import { runCommand, UsageError } from '@scrivener/runtime';
@@ -16,16 +17,35 @@ runCommand(USAGE, async ({ config: file, arguments: words }) => {
   const { databaseUrl } = readProjectorConfig(file, process.env);
   const events = await postgresEventStore(databaseUrl, { poolSize: 1 });
   try {
-    const stream = await events.readStream(gun, 0);
+    const stream = await endOf(events, gun);
+    const omitted = (stream[0]?.version ?? 1) - 1;
     if (stream.length === 0) throw new UsageError(`the log has no events of ${gun}`);
     const rotations = await rotationsOf(stream, events);
-    const picture = historySvg({ gun, stream, rotations, now: new Date() });
+    const picture = historySvg({ gun, stream, omitted, rotations, now: new Date() });
     if (svg === '-') process.stdout.write(picture);
     else await writeFile(svg, picture);
   } finally {
     await events.close();
   }
 });
+
+/** Events that are drawn at most, some 200 MB of them; those before are left out, and the picture says so. */
+const MOST = 100_000;
+const PAGE = 2_000;
+
+async function endOf(
+  events: Pick<EventStore, 'readStream'>,
+  gun: Gun,
+): Promise<readonly RecordedEvent[]> {
+  const kept: RecordedEvent[] = [];
+  for (let after = 0; ;) {
+    const page = await events.readStream(gun, after, PAGE);
+    for (const recorded of page) kept.push(recorded);
+    if (kept.length > MOST) kept.splice(0, kept.length - MOST);
+    after = kept.at(-1)?.version ?? 0;
+    if (page.length < PAGE) return kept;
+  }
+}
 
 function parseWords(words: readonly string[]): { readonly gun: Gun; readonly svg: string } {
   const { values, positionals } = parse(words);

@@ -1,11 +1,19 @@
+import type { EventStore } from '@scrivener/events';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createAuthenticate } from '../auth/authenticate.ts';
+import { readCertificate } from '../auth/chain.ts';
+import { Unavailable } from '../errors.ts';
 import { resolveTarget } from '../paths.ts';
 import { firstPublish, gunOf, post } from '../testing/client.ts';
 import { startTestServer, type TestServer } from '../testing/server.ts';
+import { certify, ISSUER, SERVICE } from '../testing/tokens.ts';
+import type { Past } from './at.ts';
+import { createFeed } from './feed.ts';
 import { describeApi } from './openapi.ts';
+import { createStreams } from './streams.ts';
 
 const description = describeApi();
 type PathItem = Readonly<
@@ -19,6 +27,15 @@ const paths = Object.entries(description.paths) as unknown as [string, PathItem]
 /** Values that stand for the parameters of a path. */
 const filled = (path: string) =>
   path.replace('{gun}', 'a/b').replace('{moment}', '3').replace('{role}', 'targets/releases');
+
+const away = async (): Promise<never> => {
+  throw new Unavailable('the store is away');
+};
+
+/** Of those that refuse to be asked without. */
+const QUERIES: Readonly<Record<string, string>> = {
+  '/_notary_server/v1/guns/{gun}/diff': '?from=0',
+};
 
 test('is well-formed OpenAPI 3.1', async () => {
   const { valid, errors } = await new Validator().validate(structuredClone(description));
@@ -92,6 +109,68 @@ describe('recorded answers are as described', () => {
     const validate = schemas.get(`${path} ${status}`);
     expect(validate?.(JSON.parse(body))).toBe(true);
     expect(validate?.errors ?? null).toBeNull();
+  });
+
+  /** Every described operation with what a request of it looks like, but for this description itself. */
+  const requests = paths
+    .filter(([path]) => !path.endsWith('/openapi.json'))
+    .map(([path, item]) => [path, `${filled(path)}${QUERIES[path] ?? ''}`, item] as const);
+
+  test.each(requests)('%s: without a token, 401', async (path, request, item) => {
+    const { certificate } = await certify({ name: 'signer' });
+    const authenticate = createAuthenticate({
+      realm: 'https://tokens.example/',
+      issuer: ISSUER,
+      service: SERVICE,
+      autoredirect: false,
+      rootCertBundle: [readCertificate(certificate.raw)],
+      now: () => new Date(),
+    });
+    const closed = await startTestServer({ deps: { authenticate } });
+
+    const { status, body, headers } = await closed.request('GET', request);
+
+    await closed.close();
+    expect([status, item['get']?.responses['401']]).toEqual([401, expect.anything()]);
+    expect(headers['www-authenticate']).toContain('Bearer realm="https://tokens.example/"');
+    expect(schemas.get(`${path} 401`)?.(JSON.parse(body))).toBe(true);
+  });
+
+  test.each(requests)('%s: while a store is away, 503', async (path, request) => {
+    const events: Past['events'] & Pick<EventStore, 'readStream'> = {
+      readBytes: away,
+      lastPosition: away,
+      readAfter: away,
+      subscribe: away,
+      readStream: away,
+    };
+    const streams = createStreams(events);
+    const past = { ...server.deps.past, events, streams };
+    const deps = { past, feed: createFeed(events, streams, 3), expiries: { soonest: away } };
+    const poor = await startTestServer({ deps });
+
+    const { status, body, headers } = await poor.request('GET', request);
+
+    await poor.close();
+    expect([status, headers['retry-after']]).toEqual([503, expect.stringMatching(/^\d+$/)]);
+    expect(schemas.get(`${path} 503`)?.(JSON.parse(body))).toBe(true);
+  });
+
+  test('events of a stream are events of a page', async () => {
+    const socket = server.connect();
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    socket.write('GET /_notary_server/v1/events?stream=1 HTTP/1.1\r\nHost: a\r\n\r\n');
+    await vi.waitFor(() => expect(text).toContain('RepositoryDeleted'), { timeout: 10_000 });
+    socket.destroy();
+
+    expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(text).toContain('Content-Type: text/event-stream\r\n');
+    const events = [...text.matchAll(/^data: (.*)$/gm)].map(([, data = '']) => JSON.parse(data));
+    const page = { events, next: events.length, more: false };
+    expect(events).toHaveLength(5);
+    const validate = schemas.get('/_notary_server/v1/events 200');
+    expect([validate?.(page), validate?.errors ?? null]).toEqual([true, null]);
   });
 
   test('and what is served is this description', async () => {

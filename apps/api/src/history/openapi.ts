@@ -158,7 +158,9 @@ const described: Readonly<Record<Described, Description>> = {
         description: 'a page, or a stream',
         content: {
           ...json(schemaOf(eventsPage)),
-          'text/event-stream': { schema: { type: 'string' } },
+          'text/event-stream': {
+            schema: { type: 'string', description: 'each `data` is one of `events` of a page' },
+          },
         },
       },
       ...refusals(400, 401, 404, 503),

@@ -89,6 +89,13 @@ describe('the picture of a repository', () => {
     expect(svg).toMatch(/Left out, for they stand close to others: \d{4} marks\./);
   });
 
+  test('says how many events came before what is drawn', () => {
+    const svg = draw(long.slice(-100), { omitted: 2_900 });
+
+    expect(svg).toContain('Not drawn: the first 2900 events');
+    expect(svg).toContain('100 events, positions 2901 to 3000');
+  });
+
   test('of nothing is a picture, too', () => {
     expect(draw([])).toContain('Nothing was published');
   });

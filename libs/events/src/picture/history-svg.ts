@@ -6,8 +6,10 @@ import { escapeXml, shorten } from './xml.ts';
 
 export interface Picture {
   readonly gun: Gun;
-  /** All of the stream, from the first event. */
+  /** All of the stream, or its end. */
   readonly stream: readonly RecordedEvent[];
+  /** Events before it that are not drawn; none where absent. */
+  readonly omitted?: number;
   readonly rotations: readonly Rotation[];
   readonly now: Date;
 }
@@ -32,7 +34,7 @@ const LINE = 19;
  * they had expired meanwhile; rotations, deletions and what was done last, by whom. Self-contained:
  * no script, no font, no link. Pure; text that others chose is escaped and shortened.
  */
-export function historySvg({ gun, stream, rotations, now }: Picture): string {
+export function historySvg({ gun, stream, omitted = 0, rotations, now }: Picture): string {
   const all = lanesOf(stream);
   const lanes = all.slice(0, MOST_LANES);
   const scale = scaleOf(stream, now);
@@ -43,6 +45,7 @@ export function historySvg({ gun, stream, rotations, now }: Picture): string {
   const list = lastDeeds(stream, rotations);
   const height = bottom + 96 + (list.length + 1) * LINE;
   const notes = [
+    ...(omitted > 0 ? [`not drawn: the first ${counted(omitted, 'event')}`] : []),
     ...(merged > 0 ? [`left out, for they stand close to others: ${counted(merged, 'mark')}`] : []),
     ...(hidden > 0 ? [`without a lane: ${counted(hidden, 'delegation')}`] : []),
   ].join('; ');
