@@ -16,6 +16,8 @@ export interface Checked {
 /** Events of a stream that are read together, and bytes of their files. */
 const PAGE = 500;
 const BYTES = 16 * 1024 * 1024;
+/** Findings of one kind about one column of a repository that are kept. */
+const KEPT = 50;
 
 /** A session that can read and nothing else. */
 export async function readOnlyClient(url: string): Promise<Client> {
@@ -47,9 +49,24 @@ export async function checkRepositories(
     events += checked.events;
     files += checked.files;
     unprojected += checked.unprojected;
-    for (const finding of checked.findings) findings.push(finding);
+    for (const finding of firstOfEach(checked.findings)) findings.push(finding);
   }
   return { events, files, repositories: digests.length, unprojected, findings };
+}
+
+/** One row that is missing puts all behind it in the wrong place: that must not crowd out the rest. */
+function firstOfEach(findings: readonly Finding[]): readonly Finding[] {
+  const groups = Map.groupBy(findings, ({ kind, column }) => `${kind} ${column ?? ''}`);
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined || group.length <= KEPT) return group;
+    const { kind, gun, column } = first;
+    const reason = `and ${group.length - KEPT} more like these`;
+    return [
+      ...group.slice(0, KEPT),
+      { kind, ...(gun && { gun }), ...(column && { column }), reason },
+    ];
+  });
 }
 
 async function checkRepository(
