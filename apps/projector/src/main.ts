@@ -1,6 +1,6 @@
 import { postgresEventStore } from '@scrivener/events/postgres';
 import { runProjection } from '@scrivener/read-model';
-import { postgresReadModel } from '@scrivener/read-model/postgres';
+import { postgresGenerations, postgresReadModel } from '@scrivener/read-model/postgres';
 import {
   drainOnSignal,
   runProgram,
@@ -11,6 +11,7 @@ import {
 import { serveMonitor } from '@scrivener/runtime/monitoring';
 import { PROJECTOR_PREFIX, projectorSettings, readProjectorConfig, type Config } from './config.ts';
 import { runScheduledFsck } from './fsck/scheduled.ts';
+import { keepUp } from './keep-up.ts';
 import { createMonitoring, type Monitoring } from './monitoring.ts';
 
 /** Enough for the one loop and a look at the checkpoint. */
@@ -60,10 +61,12 @@ async function project(
     monitoring.watch(readModel);
     logger.info('projecting');
     const checking = checkRegularly(fsckEvery, { databaseUrl, signal, monitoring });
-    await runProjection(readModel, events, {
-      signal,
-      onError: (error) => monitoring.failed(error),
-    });
+    const onError = (error: unknown) => monitoring.failed(error);
+    const generations = postgresGenerations(databaseUrl);
+    const keepingUp = keepUp(generations, { signal, onError });
+    await runProjection(readModel, events, { signal, onError });
+    await keepingUp;
+    await generations.close();
     await checking;
     await readModel.close();
     await events.close();

@@ -140,6 +140,64 @@ describe('the projector as a process', () => {
     expect(await changeIds()).toEqual([1]);
   });
 
+  test('rebuild makes a new generation live, and the former one again', async () => {
+    await projecting();
+    const repository = await publishAndSee(emptyRepository(gunOf('a/b')));
+    const rebuild = start('rebuild.ts');
+    expect(await rebuild.ended).toBe(0);
+    expect(rebuild.output.text).toMatch(/generation 2 is live, from position 1 on\n$/);
+
+    await publishAndSee(repository);
+    await vi.waitFor(
+      async () => {
+        const status = start('rebuild.ts', ['--status', '--json']);
+        expect(await status.ended).toBe(0);
+        expect(JSON.parse(status.output.text)).toMatchObject({
+          generation: 2,
+          checkpoint: 2,
+          other: { state: 'kept', generation: 1, checkpoint: 2 },
+        });
+      },
+      { timeout: 20_000 },
+    );
+    const back = start('rebuild.ts', ['--back', '--json']);
+    expect(await back.ended).toBe(0);
+    expect(JSON.parse(back.output.text)).toEqual({ result: 'live', generation: 1, position: 2 });
+    expect(await changeIds()).toEqual([1, 2]);
+  });
+
+  test('rebuild shows differences and changes nothing, until they are approved', async () => {
+    await storyteller(events).publish(emptyRepository(gunOf('a/b')));
+    await readModel.project();
+    await database.query(`update changefeed set version = 7`);
+    const folder = await mkdtemp(join(tmpdir(), 'rebuild-'));
+    const file = join(folder, 'differences');
+
+    const rebuild = start('rebuild.ts', ['--differences', file]);
+    expect(await rebuild.ended).toBe(1);
+    expect(rebuild.output.text).toMatch(/nothing has changed: 1 differences are not approved\n$/);
+    const difference: unknown = JSON.parse(await readFile(file, 'utf8'));
+    expect(difference).toMatchObject({ table: 'changefeed', gun: 'a/b' });
+    expect((await readModel.changes({ changeId: 0, records: 1 }))[0]?.version).toBe(7n);
+
+    const approved = start('rebuild.ts', ['--approve', file]);
+    expect(await approved.ended).toBe(0);
+    expect((await readModel.changes({ changeId: 0, records: 1 }))[0]?.version).toBe(1n);
+    await rm(folder, { recursive: true });
+  });
+
+  test.each([
+    [['--back'], 1, 'there is no former generation'],
+    [['--back', '--from-start'], 2, 'do not go together'],
+    [['--approve', '/nowhere/at/all'], 2, '--approve /nowhere/at/all: ENOENT'],
+    [['x'], 2, 'usage: rebuild'],
+  ])('rebuild %j exits %i and says why', async (args, status, reason) => {
+    const rebuild = start('rebuild.ts', args);
+
+    expect(await rebuild.ended).toBe(status);
+    expect(rebuild.output.text).toContain(reason);
+  });
+
   test('replay writes what was current at a moment into a directory', async () => {
     const tell = storyteller(events);
     const { repository, metafiles } = await tell.publish(emptyRepository(gunOf('a/b')));

@@ -41,7 +41,14 @@ test.each(programs)('%s reaches no signer and no queue', (program) => {
 
 test('looks at all of them', () => {
   expect(programs).toEqual(
-    expect.arrayContaining(['audit.ts', 'fsck.ts', 'main.ts', 'picture.ts', 'replay.ts']),
+    expect.arrayContaining([
+      'audit.ts',
+      'fsck.ts',
+      'main.ts',
+      'picture.ts',
+      'rebuild.ts',
+      'replay.ts',
+    ]),
   );
   expect(programs).toContain('undelete.ts');
 });

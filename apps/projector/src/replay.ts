@@ -9,8 +9,8 @@ import { openStaticTree, StaticTreeError } from './static-tree.ts';
 
 const USAGE = `usage: replay [-config FILE]
        replay [-config FILE] --into DIRECTORY [--until MOMENT]
-Projects the read model anew from position 0. Readers see the old one until the new one is there;
-publishes wait as long.
+Projects the read model anew from position 0. Readers see the old one until the new one is there, and
+publishes go on. The command "rebuild" compares the two as well.
 With --into, the read model stays as it is: what was current at a moment is written into a directory
 that any web server can serve. After a kill, the same command goes on where it was.
   -config FILE    settings of the projector; NOTARY_SERVER_* variables override it

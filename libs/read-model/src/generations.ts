@@ -41,8 +41,6 @@ export interface RebuildOptions {
   /** Told of each difference, once or more often; whether it may be. Absent: nothing is compared. */
   readonly approve?: (difference: Difference) => boolean;
   readonly onProgress?: (progress: RebuildProgress) => void;
-  /** Ends it between two batches; it goes on there the next time. */
-  readonly signal?: AbortSignal;
 }
 
 /** What became of it. */
@@ -68,7 +66,7 @@ export interface Generations {
   rebuild(options?: RebuildOptions): Promise<Rebuilt>;
 
   /** Makes the generation live that was before: the way back. Throws `NOTHING_KEPT`, `REBUILDING`. */
-  back(options?: Pick<RebuildOptions, 'onProgress' | 'signal'>): Promise<Rebuilt>;
+  back(options?: Pick<RebuildOptions, 'onProgress'>): Promise<Rebuilt>;
 
   /** Throws the other generation away, kept or unfinished. Throws `REBUILDING`. */
   drop(): Promise<void>;

@@ -10,11 +10,12 @@ export type Scope =
   | { readonly from: Buffer; readonly before: Buffer | undefined };
 
 /** All repositories, in so many shares of about the same size. */
-export const SHARES = 256;
+export const SHARES = 64;
 
 export function shareOf(n: number): Scope {
-  const before = n + 1 < SHARES ? Buffer.from([n + 1]) : undefined;
-  return { from: Buffer.from([n]), before };
+  const first = (256 / SHARES) * n;
+  const next = first + 256 / SHARES;
+  return { from: Buffer.from([first]), before: next < 256 ? Buffer.from([next]) : undefined };
 }
 
 /** Rows that are fetched at once. */

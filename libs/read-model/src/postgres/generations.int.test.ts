@@ -99,6 +99,18 @@ describe('generations', () => {
     expect(await live()).toEqual(before);
   });
 
+  test('of a log that ends before what is projected only a replay makes another one', async () => {
+    await tell(5);
+    await projectAll();
+    const before = await live();
+    await database.query('update projections set position = 99 where live');
+
+    await expect(rebuild()).rejects.toThrow(expect.objectContaining({ code: 'LOG_GAP' }));
+    await readModel.replay();
+
+    expect(await live()).toEqual(before);
+  });
+
   test('what is kept can be thrown away, and then there is no way back', async () => {
     await tell(5);
     await projectAll();

@@ -58,7 +58,7 @@ interface Connections {
   readonly hold: Client;
 }
 
-type Steps = Pick<RebuildOptions, 'approve' | 'onProgress' | 'signal'>;
+type Steps = Pick<RebuildOptions, 'approve' | 'onProgress'>;
 
 /** Of several at once one works, until its session ends in whatever way; the others are refused. */
 async function alone<Result>(
@@ -144,7 +144,7 @@ async function empty(work: Client, slot: Slot): Promise<void> {
 async function project(
   { work, read }: Pick<Connections, 'work' | 'read'>,
   slot: Slot,
-  { onProgress = () => {}, signal }: Pick<Steps, 'onProgress' | 'signal'> = {},
+  { onProgress = () => {} }: Pick<Steps, 'onProgress'> = {},
 ): Promise<void> {
   let checkpoint = await checkpointOf(work, slot);
   let total = await liveCheckpoint(read);
@@ -153,7 +153,6 @@ async function project(
     const batch = await reading;
     const last = batch.events.at(-1);
     if (last === undefined) return;
-    signal?.throwIfAborted();
     const isEnd = batch.events.length < BULK;
     // The next batch is read while this one is written.
     if (!isEnd) reading = readBehindLive(read, last.position, BULK);
@@ -188,7 +187,6 @@ async function makeLiveIfSame(
 
   let compared = await meet(connections, slot);
   for (let share = 0; share < SHARES; share += 1) {
-    steps.signal?.throwIfAborted();
     await count(differencesIn(read, slot, shareOf(share)));
     steps.onProgress?.({ phase: 'comparing', done: share + 1, total: SHARES });
   }
@@ -238,7 +236,13 @@ async function meet({ work, read, hold }: Connections, slot: Slot): Promise<numb
     await project({ work, read }, slot);
     await read.query('begin isolation level repeatable read read only');
     const reached = await checkpointOf(read, slot); // the snapshot is of this moment
-    if (reached !== position) throw new ReadModelError('REBUILDING', 'somebody else projects');
+    if (reached > position) throw new ReadModelError('REBUILDING', 'somebody else projects');
+    if (reached < position) {
+      throw new ReadModelError(
+        'LOG_GAP',
+        `projected to ${position}, and the log ends at ${reached}`,
+      );
+    }
     return position;
   });
 }
@@ -267,8 +271,7 @@ async function flip(
     }
     const position = await lockLive(work);
     await project({ work, read: work }, slot);
-    const isThere = (await checkpointOf(work, slot)) === position;
-    const verdict = isThere ? await judge(position) : 'no';
+    const verdict = (await hasCaughtUp(work, slot, position)) ? await judge(position) : 'no';
     if (verdict === 'no') {
       await work.query('rollback');
       return undefined;
@@ -325,6 +328,16 @@ async function checkpointOf(connection: Connection, slot: Slot): Promise<number>
     [TABLES[slot].projection],
   );
   return Number(rows[0]?.position);
+}
+
+/** A log that was restored may end before the position that was projected of the one before. */
+async function hasCaughtUp(work: Client, slot: Slot, position: number): Promise<boolean> {
+  const reached = await checkpointOf(work, slot);
+  if (reached >= position) return reached === position;
+  const { rows } = await work.query<{ end: string }>(
+    'select coalesce(max(position), 0) as end from events',
+  );
+  return reached === Number(rows[0]?.end);
 }
 
 /** Digests of the repositories with events above `after`, up to and with `until`. */
