@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { PublicKey, ServerSignatures, SigningRequest } from '@scrivener/tuf';
 import { Queue, type JobsOptions } from 'bullmq';
 import { z } from 'zod';
@@ -84,8 +83,6 @@ const COMMAND_TIMEOUT = 2_000;
 /** How long a worker is given to say that it is there. */
 const PROBE_DEADLINE = 1_500;
 const NOBODY = { queue: false, workers: 0, state: 'silent' } as const;
-
-const LATE = Symbol('no answer in time');
 
 /** A worker's trouble with its database may pass: four tries in some three seconds. */
 const JOB_OPTIONS = {
@@ -242,17 +239,17 @@ class BullmqSigner implements QueueSigner {
       if (trouble === undefined) void put(); // once: who makes such trouble can do so for ever
       ({ trouble } = heard);
     });
-    const over = new AbortController();
-    void keepAsking(put, over.signal);
-    try {
-      const late = delay(deadline, LATE, { signal: over.signal });
-      const answer = await Promise.race([answered, late]);
-      if (answer !== LATE) return answer;
+    const stopAsking = keepAsking(put);
+    const timer = setTimeout(() => {
       void this.#queue.remove(id).catch(() => {}); // or a worker back from the dead would do it
-      throw new SigningError('UNAVAILABLE', trouble ?? 'no signer answered in time');
+      reject(new SigningError('UNAVAILABLE', trouble ?? 'no signer answered in time'));
+    }, deadline);
+    try {
+      return await answered;
     } finally {
+      clearTimeout(timer);
+      stopAsking();
       stop();
-      over.abort();
     }
   }
 
@@ -294,12 +291,19 @@ function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.outp
   return parsed.data;
 }
 
-/** Puts a question again and again until `over`. Twice does no harm: it has the same id. */
-async function keepAsking(put: () => Promise<boolean>, over: AbortSignal): Promise<void> {
-  while (!over.aborted) {
+/** Puts a question again and again until stopped. Twice does no harm: it has the same id. */
+function keepAsking(put: () => Promise<boolean>): () => void {
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  const ask = async () => {
     const pause = (await put()) ? ASK_AGAIN_AFTER : RECONNECT_PAUSE;
-    await delay(pause, undefined, { signal: over }).catch(() => {});
-  }
+    if (!stopped) timer = setTimeout(() => void ask(), pause);
+  };
+  void ask();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
 }
 
 /** Nobody vouches for it, but whoever can feign a failure can also make one. */

@@ -20,12 +20,11 @@ export function carried(carrier: Carrier): Carried {
 }
 
 const carrier = z.record(z.string(), z.string());
+const telling = z.object({ telemetry: z.object({ metadata: z.string().max(LONGEST) }) });
 
 /** Whatever stands there: an empty carrier where it is of no use. */
 export function carrierOf(options: unknown): Carrier {
-  const metadata = z
-    .object({ telemetry: z.object({ metadata: z.string().max(LONGEST) }) })
-    .safeParse(options).data?.telemetry.metadata;
+  const metadata = telling.safeParse(options).data?.telemetry.metadata;
   if (metadata === undefined) return {};
   try {
     return carrier.safeParse(JSON.parse(metadata)).data ?? {};
