@@ -223,10 +223,11 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     },
 
     async settled(position) {
-      if (position <= common) return;
+      const isSettled = () => position <= common;
+      if (isSettled()) return;
       await look.underWay();
       const end = performance.now() + timeoutMs;
-      for (let pause = PAUSE.first; position > common; pause = Math.min(pause * 2, PAUSE.longest)) {
+      for (let pause = PAUSE.first; !isSettled(); pause = Math.min(pause * 2, PAUSE.longest)) {
         if (performance.now() > end) throw new Error(`readers do not come past event ${position}`);
         const { checkpoint, others } = await look.next();
         const behind = others.filter(({ seen }) => seen < position);
