@@ -269,7 +269,7 @@ async function succeeds(check: () => Promise<void>): Promise<boolean> {
   );
 }
 
-/** A plain timer: of one that is aborted with a signal, the error alone costs as much as signing. */
+/** A plain timer, for most end before their time: aborting one by a signal makes an error each. */
 async function inTime<Value>(work: Promise<Value>, most = JOB_TIME_LIMIT): Promise<Value> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`it took longer than ${most} ms`)), most);
