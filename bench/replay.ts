@@ -13,8 +13,8 @@ import type { Sample } from './series.ts';
 import type { BenchPostgres } from './stack.ts';
 import { childrenCpu } from './usage.ts';
 
-/** Runs the command `replay` on a database whose programs do not run. */
-export async function replayAll(databaseUrl: string): Promise<Sample> {
+/** Runs the command `replay`: another generation of the read model, compared with the one there is. */
+async function replayAll(databaseUrl: string): Promise<Sample> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-replay-'));
   try {
     const config = join(folder, 'projector.json');

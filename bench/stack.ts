@@ -5,7 +5,6 @@ import { Client } from 'pg';
 import { startCluster, type Cluster } from '../e2e/cluster.ts';
 import { startPostgres } from '../scripts/postgres.ts';
 import { fill } from './fill/fill.ts';
-import { replayAll } from './replay.ts';
 import type { Subject } from './subject.ts';
 import type { Watched } from './usage.ts';
 
@@ -79,9 +78,7 @@ export async function startBenchStack({
     durableQueue: true,
     currentMaxAge: 5,
     beforeStart: async (urls) => {
-      if (filled === 0) return;
-      await fill(urls, filled);
-      await replayAll(urls.server);
+      if (filled > 0) await fill(urls, filled);
     },
   });
   const redis = { name: 'redis', pid: cluster.redis.pid, port: cluster.redis.port };

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { postgresReadModel } from '@scrivener/read-model/postgres';
 import { Client } from 'pg';
 
 /** Databases that are migrated, empty, and not in use; as the superuser reaches them. */
@@ -20,8 +21,8 @@ export interface Stretch extends EmptyDatabases {
 export const EVENTS_PER_COLLECTION = 3;
 
 /**
- * Writes so many collections straight into the log, each as after its first publish. Nothing is
- * projected: that is what a replay is for. Private halves of server keys are not kept (in their place
+ * Writes so many collections straight into the log, each as after its first publish, and projects
+ * them. Private halves of server keys are not kept (in their place
  * lies one that fits none), so nobody can publish to these collections; what reads, projects, renews
  * or checks them finds all that there would be. A crash leaves a database that is of no use.
  */
@@ -41,9 +42,19 @@ export async function fill(databases: EmptyDatabases, collections: number): Prom
   await client.connect();
   try {
     await client.query('update log_head set position = $1', [collections * EVENTS_PER_COLLECTION]);
+    await project(databases.server);
     await client.query('analyze');
   } finally {
     await client.end();
+  }
+}
+
+async function project(url: string): Promise<void> {
+  const readModel = await postgresReadModel(url);
+  try {
+    while ((await readModel.project()) === 'more');
+  } finally {
+    await readModel.close();
   }
 }
 
