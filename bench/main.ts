@@ -2,10 +2,11 @@
 // See docs/performance.md.
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import { UsageError } from '@scrivener/runtime';
 import { ensureCertificates } from '../fixtures/certificates.ts';
 import { SetUpError } from '../scripts/set-up-error.ts';
 import { measure } from './measure.ts';
-import { readOptions, USAGE, UsageError, type Options } from './options.ts';
+import { readOptions, USAGE, type Options } from './options.ts';
 import { tableOf } from './report.ts';
 import type { Report } from './series.ts';
 

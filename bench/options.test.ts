@@ -1,5 +1,6 @@
+import { UsageError } from '@scrivener/runtime';
 import { describe, expect, test } from 'vitest';
-import { readOptions, UsageError } from './options.ts';
+import { readOptions } from './options.ts';
 
 describe('readOptions', () => {
   test('measures everything where nothing is named', () => {

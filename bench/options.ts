@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { parseOptions, UsageError } from '@scrivener/runtime';
 import { CA_FILE } from '../fixtures/certificates.ts';
 import type { Format } from './report.ts';
 import type { Watched } from './usage.ts';
@@ -70,11 +70,6 @@ names, all but flat. See docs/performance.md.
   --markdown         print tables for a page
   --help             this text`;
 
-/** What cannot be understood; the message is for the person at the keyboard. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
-
 /** `undefined` where help was asked for. Throws `UsageError`. */
 export function readOptions(words: readonly string[]): Options | undefined {
   const { values, positionals } = parse(words);
@@ -103,34 +98,29 @@ export function readOptions(words: readonly string[]): Options | undefined {
 }
 
 function parse(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      allowPositionals: true,
-      options: {
-        url: { type: 'string' },
-        ca: { type: 'string' },
-        pid: { type: 'string', multiple: true },
-        old: { type: 'boolean' },
-        runs: { type: 'string', default: '5' },
-        seconds: { type: 'string', default: '3' },
-        clients: { type: 'string', default: '1,16,64' },
-        collections: { type: 'string', default: '1000' },
-        files: { type: 'string', default: '10,1000' },
-        entries: { type: 'string', default: '75000' },
-        replayed: { type: 'string', default: '10000' },
-        guns: { type: 'string', default: '1000000' },
-        versions: { type: 'string', default: '1000' },
-        filled: { type: 'string', default: '0' },
-        markdown: { type: 'boolean' },
-        json: { type: 'string' },
-        compare: { type: 'string' },
-        help: { type: 'boolean' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  return parseOptions(words, {
+    allowPositionals: true,
+    options: {
+      url: { type: 'string' },
+      ca: { type: 'string' },
+      pid: { type: 'string', multiple: true },
+      old: { type: 'boolean' },
+      runs: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '3' },
+      clients: { type: 'string', default: '1,16,64' },
+      collections: { type: 'string', default: '1000' },
+      files: { type: 'string', default: '10,1000' },
+      entries: { type: 'string', default: '75000' },
+      replayed: { type: 'string', default: '10000' },
+      guns: { type: 'string', default: '1000000' },
+      versions: { type: 'string', default: '1000' },
+      filled: { type: 'string', default: '0' },
+      markdown: { type: 'boolean' },
+      json: { type: 'string' },
+      compare: { type: 'string' },
+      help: { type: 'boolean' },
+    },
+  });
 }
 
 function benchOf(word: string): Bench {

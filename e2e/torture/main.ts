@@ -1,7 +1,7 @@
 // `npm run torture -- --seed 7 --seconds 60`: breaks the real stack in every way it knows, and checks
 // that nothing was lost and nothing was wrong. Exits 1 on a violation. See docs/torture.md.
 
-import { parseArgs } from 'node:util';
+import { parseOptions, UsageError } from '@scrivener/runtime';
 import { ensureCertificates } from '../../fixtures/certificates.ts';
 import { runChaos, type Figures } from './chaos.ts';
 import { runDurability } from './durability.ts';
@@ -13,20 +13,7 @@ import { overloadScenario } from './overload.ts';
 import { expiredScenario, raceScenario } from './scenarios.ts';
 import type { Findings } from './trial.ts';
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    seconds: { type: 'string', default: '60' },
-    publishers: { type: 'string', default: '8' },
-    readers: { type: 'string', default: '4' },
-    faults: { type: 'string', default: FAULT_KINDS.join(',') },
-    publishes: { type: 'string', default: '1000' },
-    flushes: { type: 'string', default: '40' },
-    kills: { type: 'string', default: '100' },
-    outage: { type: 'string', default: '30' },
-    scenario: { type: 'string', default: 'chaos' },
-  },
-});
+const { values } = readWords();
 
 const startedAt = Date.now();
 const say = (line: string) =>
@@ -35,6 +22,28 @@ const say = (line: string) =>
 await ensureCertificates(new Date());
 const isFine = await run(values.scenario);
 process.exit(isFine ? 0 : 1);
+
+function readWords() {
+  try {
+    return parseOptions(process.argv.slice(2), {
+      options: {
+        seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+        seconds: { type: 'string', default: '60' },
+        publishers: { type: 'string', default: '8' },
+        readers: { type: 'string', default: '4' },
+        faults: { type: 'string', default: FAULT_KINDS.join(',') },
+        publishes: { type: 'string', default: '1000' },
+        flushes: { type: 'string', default: '40' },
+        kills: { type: 'string', default: '100' },
+        outage: { type: 'string', default: '30' },
+        scenario: { type: 'string', default: 'chaos' },
+      },
+    });
+  } catch (error) {
+    if (error instanceof UsageError) return usage(error.message);
+    throw error;
+  }
+}
 
 /** Whether nothing was wrong. */
 async function run(scenario: string): Promise<boolean> {

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
-import { parseArgs } from 'node:util';
 import { readMoment, type EventStore, type Moment } from '@scrivener/events';
 import { postgresEventStore } from '@scrivener/events/postgres';
-import { runCommand, UsageError } from '@scrivener/runtime';
+import { parseOptions, runCommand, UsageError } from '@scrivener/runtime';
 import { parseGun, parseRoleName, type Gun } from '@scrivener/tuf';
 import { jsonOf, withSigners, type AuditEntry } from './audit/audit-entry.ts';
 import { EVENT_KINDS, hasKey, isPast, mayMatch, type AuditFilter } from './audit/audit-filter.ts';
@@ -148,24 +147,19 @@ function parseWords(words: readonly string[]): Request {
 }
 
 function parse(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      allowPositionals: true,
-      options: {
-        since: { type: 'string' },
-        until: { type: 'string' },
-        kind: { type: 'string', multiple: true },
-        role: { type: 'string', multiple: true },
-        key: { type: 'string', multiple: true },
-        follow: { type: 'boolean' },
-        json: { type: 'boolean' },
-        wide: { type: 'boolean' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  return parseOptions(words, {
+    allowPositionals: true,
+    options: {
+      since: { type: 'string' },
+      until: { type: 'string' },
+      kind: { type: 'string', multiple: true },
+      role: { type: 'string', multiple: true },
+      key: { type: 'string', multiple: true },
+      follow: { type: 'boolean' },
+      json: { type: 'boolean' },
+      wide: { type: 'boolean' },
+    },
+  });
 }
 
 function refuse(flag: string, values: readonly string[], isGood: (value: string) => boolean): void {

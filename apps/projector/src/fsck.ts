@@ -1,7 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, constants, setPriority } from 'node:os';
-import { parseArgs } from 'node:util';
-import { runCommand, UsageError } from '@scrivener/runtime';
+import { parseOptions, runCommand, UsageError } from '@scrivener/runtime';
 import { readProjectorConfig } from './config.ts';
 import { describeFinding, FINDING_KINDS } from './fsck/finding.ts';
 import { fsck, type FsckProgress, type Report } from './fsck/fsck.ts';
@@ -77,22 +76,17 @@ async function parseWords(words: readonly string[]) {
 }
 
 function parse(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      options: {
-        json: { type: 'string' },
-        expect: { type: 'string', multiple: true },
-        head: { type: 'string', multiple: true },
-        state: { type: 'string' },
-        threads: { type: 'string' },
-        quiet: { type: 'boolean' },
-        background: { type: 'boolean' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  return parseOptions(words, {
+    options: {
+      json: { type: 'string' },
+      expect: { type: 'string', multiple: true },
+      head: { type: 'string', multiple: true },
+      state: { type: 'string' },
+      threads: { type: 'string' },
+      quiet: { type: 'boolean' },
+      background: { type: 'boolean' },
+    },
+  });
 }
 
 function headOf(value: unknown, where: string): RecordedHead {

@@ -1,9 +1,8 @@
 import { writeFile } from 'node:fs/promises';
-import { parseArgs } from 'node:util';
 import type { EventStore, RecordedEvent } from '@scrivener/events';
 import { historySvg, rotationsOf } from '@scrivener/events/picture';
 import { postgresEventStore } from '@scrivener/events/postgres';
-import { runCommand, UsageError } from '@scrivener/runtime';
+import { parseOptions, runCommand, UsageError } from '@scrivener/runtime';
 import { parseGun, type Gun } from '@scrivener/tuf';
 import { readProjectorConfig } from './config.ts';
 
@@ -56,10 +55,6 @@ function parseWords(words: readonly string[]): { readonly gun: Gun; readonly svg
 }
 
 function parse(words: readonly string[]) {
-  try {
-    const options = { svg: { type: 'string' } } as const;
-    return parseArgs({ args: [...words], options, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  const options = { svg: { type: 'string' } } as const;
+  return parseOptions(words, { options, allowPositionals: true });
 }

@@ -1,6 +1,5 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { parseArgs } from 'node:util';
 import {
   ReadModelError,
   type Difference,
@@ -9,7 +8,7 @@ import {
   type Rebuilt,
 } from '@scrivener/read-model';
 import { postgresGenerations } from '@scrivener/read-model/postgres';
-import { runCommand, UsageError } from '@scrivener/runtime';
+import { parseOptions, runCommand, UsageError } from '@scrivener/runtime';
 import { readProjectorConfig } from './config.ts';
 import { ApprovalError, differenceLine, readApprovals } from './differences.ts';
 import { createProgress, type Progress } from './progress.ts';
@@ -208,22 +207,17 @@ async function readApprovalFile(path: string | undefined) {
 }
 
 function parse(words: readonly string[]) {
-  try {
-    const text = { type: 'string' } as const;
-    const yes = { type: 'boolean' } as const;
-    return parseArgs({
-      args: [...words],
-      options: {
-        approve: text,
-        differences: text,
-        'from-start': yes,
-        back: yes,
-        drop: yes,
-        status: yes,
-        json: yes,
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  const text = { type: 'string' } as const;
+  const yes = { type: 'boolean' } as const;
+  return parseOptions(words, {
+    options: {
+      approve: text,
+      differences: text,
+      'from-start': yes,
+      back: yes,
+      drop: yes,
+      status: yes,
+      json: yes,
+    },
+  }).values;
 }

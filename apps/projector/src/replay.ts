@@ -1,8 +1,7 @@
-import { parseArgs } from 'node:util';
 import { readMoment, type EventStore } from '@scrivener/events';
 import { postgresEventStore } from '@scrivener/events/postgres';
 import { postgresReadModel } from '@scrivener/read-model/postgres';
-import { runCommand, UsageError } from '@scrivener/runtime';
+import { parseOptions, runCommand, UsageError } from '@scrivener/runtime';
 import { readProjectorConfig } from './config.ts';
 import { createProgress } from './progress.ts';
 import { openStaticTree, StaticTreeError } from './static-tree.ts';
@@ -42,12 +41,8 @@ function parseWords(words: readonly string[]): Target | undefined {
 }
 
 function parse(words: readonly string[]) {
-  try {
-    const options = { into: { type: 'string' }, until: { type: 'string' } } as const;
-    return parseArgs({ args: [...words], options }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  const options = { into: { type: 'string' }, until: { type: 'string' } } as const;
+  return parseOptions(words, { options }).values;
 }
 
 async function replayReadModel(databaseUrl: string): Promise<void> {

@@ -1,9 +1,8 @@
 import { userInfo } from 'node:os';
-import { parseArgs } from 'node:util';
 import { EventLogError } from '@scrivener/events';
 import { postgresEventStore } from '@scrivener/events/postgres';
 import { postgresReadModel } from '@scrivener/read-model/postgres';
-import { runCommand, UsageError } from '@scrivener/runtime';
+import { parseOptions, runCommand, UsageError } from '@scrivener/runtime';
 import { parseGun, type Gun } from '@scrivener/tuf';
 import { readProjectorConfig } from './config.ts';
 import { restore } from './restoration.ts';
@@ -80,10 +79,6 @@ function parseWords(words: readonly string[]): Words {
 }
 
 function parse(words: readonly string[]) {
-  try {
-    const options = { reason: { type: 'string' }, by: { type: 'string' } } as const;
-    return parseArgs({ args: [...words], options, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  const options = { reason: { type: 'string' }, by: { type: 'string' } } as const;
+  return parseOptions(words, { options, allowPositionals: true });
 }

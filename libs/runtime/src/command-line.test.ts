@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseCommandLine, UsageError } from './command-line.ts';
+import { parseCommandLine, parseOptions, UsageError } from './command-line.ts';
 
 describe('parseCommandLine', () => {
   test.each([
@@ -74,5 +74,17 @@ describe('parseCommandLine', () => {
     [['-logf=xml'], 'invalid value "xml" for flag -logf: use json or logfmt'],
   ])('refuses %j', (words, message) => {
     expect(() => parseCommandLine(words)).toThrow(new UsageError(message));
+  });
+});
+
+describe('parseOptions', () => {
+  const config = { options: { into: { type: 'string' } } } as const;
+
+  test('gives what is asked for', () => {
+    expect(parseOptions(['--into', 'x'], config).values).toEqual({ into: 'x' });
+  });
+
+  test.each([[['--onto', 'x']], [['--into']], [['x']]])('refuses %j', (words) => {
+    expect(() => parseOptions(words, config)).toThrow(UsageError);
   });
 });

@@ -1,3 +1,5 @@
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+
 /** A command line that makes no sense; `message` is for whoever typed it. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -67,6 +69,18 @@ export function parseCommandLine(
     help: parseBoolean(given, 'help'),
     arguments: rest,
   };
+}
+
+/** The options of a command, as `node:util` reads them. Throws `UsageError`. */
+export function parseOptions<Config extends Omit<ParseArgsConfig, 'args'>>(
+  words: readonly string[],
+  config: Config,
+): ReturnType<typeof parseArgs<Config>> {
+  try {
+    return parseArgs<Config>({ ...config, args: [...words] });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
 }
 
 /** For programs that take nothing but flags. Throws `UsageError`. */

@@ -1,5 +1,5 @@
 export { parseAddress, parseMetricsAddress, type ListenAddress } from './address.ts';
-export { FLAGS, refuseWords, UsageError, type CommandLine } from './command-line.ts';
+export { FLAGS, parseOptions, refuseWords, UsageError, type CommandLine } from './command-line.ts';
 export { readConfig, resolveBeside, type ConfigSource } from './config.ts';
 export { ConfigError } from './config-error.ts';
 export { waitForDatabase, type WaitOptions } from './database.ts';
