@@ -1,6 +1,7 @@
 import { createPublicKey, constants, verify, type KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { readCertificate } from './certificates.ts';
+import { toDerSignature } from './ecdsa-signature.ts';
 import type { PublicKey } from './key.ts';
 import { coordinateBytes, isForeignCurveKey, isLongRsaKey } from './key-strength.ts';
 import { pemBlocks } from './pem.ts';
@@ -76,7 +77,7 @@ function readKey(
 function verifyEcdsa(key: KeyObject, payload: Uint8Array, sig: Uint8Array): boolean {
   const length = coordinateBytes(key);
   if (length === undefined || sig.length !== 2 * length) return false;
-  return verify('sha256', payload, { key, dsaEncoding: 'ieee-p1363' }, sig);
+  return verify('sha256', payload, key, toDerSignature(sig));
 }
 
 function verifyEd25519(key: KeyObject, payload: Uint8Array, sig: Uint8Array): boolean {

@@ -7,6 +7,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { encodeBase64 } from './base64.ts';
+import { fromDerSignature } from './ecdsa-signature.ts';
 import { keyId, type KeyId, type PublicKey, type ServerKeyAlgorithm } from './key.ts';
 import type { Signature } from './server-roles.ts';
 
@@ -64,7 +65,7 @@ const KINDS: Readonly<Record<ServerKeyAlgorithm, KeyKind>> = {
     generate: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
     fromSecret: p256Key,
     publicBytes: (key) => createPublicKey(key).export({ format: 'der', type: 'spki' }),
-    sign: (payload, key) => sign('sha256', payload, { key, dsaEncoding: 'ieee-p1363' }),
+    sign: (payload, key) => fromDerSignature(sign('sha256', payload, key), 32),
     pack: (key) => key.export({ format: 'der', type: 'sec1' }),
     secretAt: SEC1_HEAD.length,
   },
