@@ -110,9 +110,7 @@ export function createLife({ gun, seed, times }: LifeOptions): Life {
     if (event.type === 'RepositoryRestored') {
       for (const [role, file] of buried) current.set(role, file);
     }
-    for (const { role, version, sha256, bytes } of metafiles) {
-      current.set(role, { role, version, sha256, bytes });
-    }
+    for (const metafile of metafiles) current.set(metafile.role, metafile);
     return draft;
   };
 
