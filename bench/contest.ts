@@ -65,7 +65,7 @@ async function runOnce({ watched, run }: Side): Promise<Run> {
   return {
     ...sample,
     cpu: new Map([
-      ...each(({ cpu }, earlier) => (cpu - (earlier?.cpu ?? 0)) / served),
+      ...each(({ pid, cpu }, earlier) => (cpu - (earlier?.pid === pid ? earlier.cpu : 0)) / served),
       ...Object.entries(sample.ownCpu ?? {}),
     ]),
     memory: each(({ memory }) => memory),

@@ -8,7 +8,7 @@ import { SetUpError } from '../scripts/set-up-error.ts';
 import { measure } from './measure.ts';
 import { readOptions, USAGE, type Options } from './options.ts';
 import { tableOf } from './report.ts';
-import type { Report } from './series.ts';
+import { OLD_SERVER, type Report } from './series.ts';
 
 const startedAt = Date.now();
 const say = (line: string) =>
@@ -37,7 +37,7 @@ try {
   process.exitCode = 2;
 }
 
-/** Whether no request failed. */
+/** Whether no request failed but those of the old server. */
 async function run(options: Options): Promise<boolean> {
   const earlier = options.compare === undefined ? undefined : readReport(options.compare);
   await ensureCertificates(new Date());
@@ -46,7 +46,7 @@ async function run(options: Options): Promise<boolean> {
     writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
   }
   console.log(tableOf(report, options.format, earlier));
-  return report.series.every(({ failed }) => failed === 0);
+  return report.series.every(({ side, failed }) => failed === 0 || side === OLD_SERVER);
 }
 
 function readReport(file: string): Report {

@@ -7,12 +7,12 @@ import { openJobLimit } from './limits/jobs.ts';
 import { startLoadClient } from './load/load-client.ts';
 import { describeMachine } from './machine.ts';
 import { prepareMixed } from './mixed.ts';
-import { startOldStack } from './old-stack.ts';
+import { startOldStack, type OldStack } from './old-stack.ts';
 import type { Options } from './options.ts';
 import { prepareFirstPublishes, preparePublishes } from './publish.ts';
 import { prepareReads } from './reads.ts';
 import { prepareReplay } from './replay.ts';
-import type { Figure, Report, Series } from './series.ts';
+import { OLD_SERVER, type Figure, type Report, type Series } from './series.ts';
 import {
   databaseBytes,
   startBenchPostgres,
@@ -104,7 +104,8 @@ async function measureStack(ground: Ground): Promise<Findings> {
     options.url === undefined ? await startStack(ground, 'scrivener', options.filled) : undefined;
   const first = await contend(subjectOf(options, stack), closers);
   const contenders: [Contender, ...Contender[]] = [first];
-  if (options.old && stack !== undefined) contenders.push(await startOld(ground));
+  const old = options.old && stack !== undefined ? await startOld(ground) : undefined;
+  if (old !== undefined) contenders.push(old.contender);
 
   const load = { contenders, clients, files, seconds };
   const works: Work[] = [];
@@ -127,6 +128,10 @@ async function measureStack(ground: Ground): Promise<Findings> {
   }
   const series = await contest(works, runs, say);
   const figures: Figure[] = [];
+  if (old !== undefined) {
+    const value = old.stack.restarts();
+    figures.push({ bench: OLD_SERVER, name: 'ended, and was started again', value, unit: 'times' });
+  }
   if (benches.includes('costs') && stack !== undefined) {
     say('counting what publishes cost the stores');
     const stores = { postgres: await ground.postgres(), redis: stack.redis };
@@ -203,10 +208,13 @@ async function startStack(ground: Ground, name: string, filled = 0): Promise<Ben
   return stack;
 }
 
-async function startOld({ postgres, closers }: Ground): Promise<Contender> {
-  const old = await startOldStack(await postgres());
-  closers.defer(() => old.stop());
-  return contend(old.subject, closers);
+async function startOld({
+  postgres,
+  closers,
+}: Ground): Promise<{ readonly contender: Contender; readonly stack: OldStack }> {
+  const stack = await startOldStack(await postgres());
+  closers.defer(() => stack.stop());
+  return { contender: await contend(stack.subject, closers), stack };
 }
 
 async function contend(subject: Subject, closers: AsyncDisposableStack): Promise<Contender> {

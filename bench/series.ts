@@ -1,5 +1,9 @@
+/** The side that is measured only to be compared with: what fails there is told, and judges nobody. */
+export const OLD_SERVER = 'old server';
+
 /** One run of one side. */
 export interface Sample {
+  /** Those that succeeded. */
   readonly operations: number;
   readonly seconds: number;
   readonly failed: number;

@@ -8,6 +8,8 @@ export interface Watched {
 
 /** What a program has used up to now. */
 export interface Usage {
+  /** Another one where the program was started again: then its CPU counts from there. */
+  readonly pid: number;
   /** CPU of the whole tree since its start, in microseconds; those that have ended included. */
   readonly cpu: number;
   /** Memory that is in use now, in bytes; shared pages count once. */
@@ -24,7 +26,7 @@ export function usageOf(programs: readonly Watched[]): ReadonlyMap<string, Usage
       const tree = treeOf(pid, children);
       const sum = (of: (pid: number) => number) =>
         tree.reduce((total, each) => total + of(each), 0);
-      return [name, { cpu: sum(cpuOf), memory: sum(memoryOf) }];
+      return [name, { pid, cpu: sum(cpuOf), memory: sum(memoryOf) }];
     }),
   );
 }

@@ -22,6 +22,8 @@ const MANY_FILES = 10_000;
 /** To make a collection, or one of its versions, where nothing is measured; and the wait between, in milliseconds. */
 const ATTEMPTS = 10;
 const REST = 1_000;
+/** After a connection that broke, in milliseconds. */
+const BROKEN = 100;
 /** Before the clock runs, in milliseconds. */
 const WARM_UP = 300;
 
@@ -248,11 +250,11 @@ async function load(
           const began = performance.now();
           try {
             const { status, body } = await operate();
-            durations.push(performance.now() - began);
-            if (status !== 200) fail(`${status} ${body.toString()}`);
+            if (status === 200) durations.push(performance.now() - began);
+            else fail(`${status} ${body.toString()}`);
           } catch (error) {
             fail(String(error));
-            break; // a connection that breaks again and again would be no load
+            await sleep(BROKEN); // its server may be on its way back
           }
         }
       }),
