@@ -55,6 +55,12 @@ describe('the projector as a process', () => {
       .filter((line) => line.startsWith('{'));
     return lines.map((line): unknown => JSON.parse(line));
   };
+  const replayIntoSchema = async (until: string) => {
+    const replay = start('replay.ts', ['--into', 'schema:past', '--until', until]);
+    return { status: await replay.ended, text: replay.output.text };
+  };
+  const pastVersions = () =>
+    database.query(`select version::int from past.metafiles where role = 'targets' order by 1`);
   const projecting = async () => {
     const projector = start('main.ts');
     await vi.waitFor(() => expect(projector.output.text).toContain('projecting'), {
@@ -214,6 +220,24 @@ describe('the projector as a process', () => {
     await rm(directory, { recursive: true });
   });
 
+  test('replay writes what was current at a moment into a schema, forward and never back', async () => {
+    const tell = storyteller(events, () => new Date().toISOString());
+    const { repository } = await tell.publish(emptyRepository(gunOf('a/b')));
+    const { recorded } = await tell.publish(repository);
+    expect(await replayIntoSchema('1')).toEqual({
+      status: 0,
+      text: 'past is what the log was at position 1\n',
+    });
+    expect(await pastVersions()).toEqual([{ version: 1 }]);
+    expect((await replayIntoSchema(recorded.event.at)).status).toBe(0);
+    expect(await pastVersions()).toEqual([{ version: 1 }, { version: 2 }]);
+    expect(await replayIntoSchema('1')).toMatchObject({
+      status: 2,
+      text: expect.stringContaining('past is at position 2 already, beyond 1'),
+    });
+    expect(await readModel.checkpoint()).toBe(0);
+  });
+
   test('audit prints a history, and exits 1 when somebody changed it', async () => {
     const { repository } = await storyteller(events).publish(emptyRepository(gunOf('a/b')));
     await storyteller(events).publish(repository);
@@ -308,9 +332,11 @@ describe('the projector as a process', () => {
     ['undelete.ts', [], 2, 'usage: undelete'],
     ['undelete.ts', ['a/b', '--by', ''], 2, '--by wants a name'],
     ['undelete.ts', ['a/b'], 1, 'the log has no events of a/b'],
-    ['replay.ts', ['--until', '1'], 2, '--until needs a directory'],
-    ['replay.ts', ['--into', 'nowhere', '--until', 'noon'], 2, 'RFC 3339'],
-    ['replay.ts', ['--into', 'nowhere', '--until', '1'], 2, 'the log ends at position 0'],
+    ['replay.ts', ['--until', '1'], 2, '--until needs a place'],
+    ['replay.ts', ['--into', 'past'], 2, 'say ./past or schema:past'],
+    ['replay.ts', ['--into', 'schema:public'], 2, 'public is where the log and what is live lie'],
+    ['replay.ts', ['--into', './nowhere', '--until', 'noon'], 2, 'RFC 3339'],
+    ['replay.ts', ['--into', './nowhere', '--until', '1'], 2, 'the log ends at position 0'],
     ['main.ts', ['--fast'], 2, 'usage: projector'],
     [
       'main.ts',
