@@ -1,4 +1,9 @@
-import { emptyRepository, type EventStore, type Repository } from '@scrivener/events';
+import {
+  emptyRepository,
+  publishUpdate,
+  type EventStore,
+  type Repository,
+} from '@scrivener/events';
 import { clock, gunOf, metafile, storyteller, type Storyteller } from '@scrivener/events/testing';
 import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -66,6 +71,24 @@ export function readModelContract(make: () => Promise<TestReadModel>): void {
       for (let version = 1n; version <= 11n; version += 1n) {
         expect((await readModel.byVersion(gun, 'targets', version))?.version).toBe(version);
       }
+    });
+
+    test('of the server are there with the sooner of their two expiries', async () => {
+      const refs = [
+        { ...metafile('timestamp', 1n), expires: '2026-12-06T00:00:00.250Z' },
+        { ...metafile('snapshot', 1n), expires: '2026-12-05T00:00:00.125Z' },
+        { ...metafile('targets', 1n), expires: '2026-12-01T00:00:00.000Z' },
+      ];
+      const event = publishUpdate(start, { metafiles: refs, at: clock()(), cause: {} });
+      await made.events.append(start.head, event, refs);
+      await projectAll();
+
+      const expiresAt = new Date('2026-12-05T00:00:00.125Z');
+      for (const role of ['timestamp', 'snapshot'] as const) {
+        const file = await readModel.current(gun, role);
+        expect(await readModel.currentOfServer(gun, role)).toEqual({ ...file, expiresAt });
+      }
+      expect(await readModel.currentOfServer(gunOf('a/c'), 'timestamp')).toBeUndefined();
     });
 
     test('have versions beyond what a double can tell apart', async () => {

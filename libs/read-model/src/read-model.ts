@@ -1,5 +1,5 @@
 import type { RecordedEvent } from '@scrivener/events';
-import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
+import type { Gun, RoleName, ServerRole, Sha256 } from '@scrivener/tuf';
 import type { Expiries } from './expiries.ts';
 import type { Readers } from './readers.ts';
 
@@ -10,6 +10,12 @@ export interface PublishedFile {
   readonly sha256: Sha256;
   /** `at` of the event that published it: Last-Modified. */
   readonly publishedAt: Date;
+}
+
+/** A current timestamp or snapshot. */
+interface ServerFile extends PublishedFile {
+  /** When one of the two expires first: they are renewed together (WIRE §8.4). */
+  readonly expiresAt: Date;
 }
 
 /** One entry of the changefeed (WIRE §11). */
@@ -58,6 +64,8 @@ export interface ProjectedBatch {
 export interface ReadModel {
   /** The highest version of a role. */
   current(gun: Gun, role: RoleName): Promise<PublishedFile | undefined>;
+  /** The highest version of what the server may have to renew, in one look with its expiry. */
+  currentOfServer(gun: Gun, role: ServerRole): Promise<ServerFile | undefined>;
   byVersion(gun: Gun, role: RoleName, version: bigint): Promise<PublishedFile | undefined>;
   byChecksum(gun: Gun, role: RoleName, sha256: Sha256): Promise<PublishedFile | undefined>;
   /** Oldest first. */

@@ -1,6 +1,6 @@
 import type { PublishedFile, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
-import { expiryOf, isExpired, type Gun, type ServerRole } from '@scrivener/tuf';
+import type { Gun, ServerRole } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
 import { Unavailable } from '../errors.ts';
 import type { CountRenewal } from './expiry-metrics.ts';
@@ -8,7 +8,7 @@ import { isSignerAway, type Renew } from './renew.ts';
 
 interface Dependencies {
   readonly renew: Renew;
-  readonly readModel: Pick<ReadModel, 'current'>;
+  readonly readModel: Pick<ReadModel, 'current' | 'currentOfServer'>;
   readonly count: CountRenewal;
   readonly logger: Logger;
   readonly now: () => Date;
@@ -43,30 +43,13 @@ export function createCurrentServerRole(
   const lastResort = createLastResort(dependencies);
 
   return async (gun, role) => {
-    const [timestamp, snapshot] = await Promise.all([
-      readModel.current(gun, 'timestamp'),
-      readModel.current(gun, 'snapshot'),
-    ]);
-    const at = now();
-    if (!hasExpired('timestamp', timestamp, at) && !hasExpired('snapshot', snapshot, at)) {
-      const file = role === 'timestamp' ? timestamp : snapshot;
-      return file && { ...file, until: endOf(timestamp, snapshot) };
-    }
+    const file = await readModel.currentOfServer(gun, role);
+    if (file === undefined) return undefined;
+    const { expiresAt, ...current } = file;
+    if (now() <= expiresAt) return { ...current, until: expiresAt };
     await lastResort(gun);
     return readModel.current(gun, role);
   };
-}
-
-function hasExpired(role: ServerRole, file: PublishedFile | undefined, at: Date): boolean {
-  return file !== undefined && isExpired({ role, ...file }, at);
-}
-
-function endOf(timestamp: PublishedFile | undefined, snapshot: PublishedFile | undefined): Date {
-  const ends = [
-    timestamp && expiryOf({ role: 'timestamp', ...timestamp }),
-    snapshot && expiryOf({ role: 'snapshot', ...snapshot }),
-  ];
-  return new Date(Math.min(...ends.map((end) => end?.getTime() ?? Infinity)));
 }
 
 /** Renews, or does not; resolves when it makes no sense to wait any longer. Never rejects. */

@@ -17,6 +17,8 @@ import { gunHex } from '../gun-digest.ts';
 export interface ProjectedExpiries {
   apply(batch: readonly RecordedEvent[]): void;
   all(): Iterable<Expiry>;
+  /** When timestamp or snapshot expires first; long ago where neither is there. */
+  ofServerRoles(gun: Gun): Date;
 }
 
 export function projectedExpiries(): ProjectedExpiries {
@@ -39,6 +41,12 @@ export function projectedExpiries(): ProjectedExpiries {
     },
     *all() {
       for (const rows of byGun.values()) yield* rows.values();
+    },
+    ofServerRoles(gun) {
+      const ends = ['timestamp metadata', 'snapshot metadata']
+        .map((key) => byGun.get(gun)?.get(key)?.expiresAt.getTime())
+        .filter((end) => end !== undefined);
+      return new Date(ends.length === 0 ? 0 : Math.min(...ends));
     },
   };
 }

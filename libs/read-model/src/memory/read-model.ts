@@ -63,6 +63,11 @@ export function memoryReadModel(events: EventStore): ReadModel {
 
   return {
     current: (gun, role) => withBytes(files(gun, role)?.current),
+    async currentOfServer(gun, role) {
+      const expiresAt = projected.expiries.ofServerRoles(gun);
+      const file = await withBytes(files(gun, role)?.current);
+      return file && { ...file, expiresAt };
+    },
     byVersion: (gun, role, version) => withBytes(files(gun, role)?.versions.get(version)),
     byChecksum: (gun, role, sha256) => withBytes(files(gun, role)?.checksums.get(sha256)),
 

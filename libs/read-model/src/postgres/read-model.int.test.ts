@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expiriesContract } from '../expiries.contract.ts';
 import { readModelContract } from '../read-model.contract.ts';
 import type { ReadModel } from '../read-model.ts';
-import { fileWhere, postgresReadModel } from './read-model.ts';
+import { CURRENT_OF_SERVER, fileWhere, postgresReadModel } from './read-model.ts';
 
 /** Every row of the read model, in the words of Postgres. */
 const dump = async (database: TestDatabase) => ({
@@ -176,7 +176,14 @@ describe('the read model in Postgres', () => {
              n / 1000, sha256(convert_to('file ' || n, 'UTF8')), now(), 0
            from generate_series(1, 100000) n`,
         );
-        await database.query('analyze metafiles');
+        await database.query(
+          `insert into expiries
+             (gun, gun_sha256, role, subject, version, made_by, published_at, expires_at)
+           select 'many ' || n, sha256(convert_to('many ' || n, 'UTF8')), role, 'metadata', 1,
+             'server', now(), now() + n * interval '1 minute'
+           from generate_series(1, 10000) n, unnest(array['timestamp', 'snapshot']) as role`,
+        );
+        await database.query('analyze metafiles, expiries');
       });
 
       test.each([
@@ -191,6 +198,17 @@ describe('the read model in Postgres', () => {
         const text = plan.map((line) => line['QUERY PLAN']).join('\n');
         expect(text).toContain(`using ${index}`);
         expect(text).not.toContain('Seq Scan on metafiles');
+      });
+
+      test('what the server may have to renew is found with its expiry by primary keys', async () => {
+        const query = CURRENT_OF_SERVER.replaceAll('$1', `sha256('many 7')`);
+        const plan = await database.query<{ 'QUERY PLAN': string }>(
+          `explain ${query.replace('$2', `'timestamp'`)}`,
+        );
+
+        const text = plan.map((line) => line['QUERY PLAN']).join('\n');
+        expect(text.match(/using expiries_pkey/g)).toHaveLength(2);
+        expect(text).not.toMatch(/Seq Scan on (metafiles|expiries)/);
       });
 
       test('a GET does not look at the generation that is not live', async () => {

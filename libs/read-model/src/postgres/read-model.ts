@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listen } from '@scrivener/events/postgres';
 import { MikroORM } from '@mikro-orm/postgresql';
-import type { Gun, RoleName, Sha256 } from '@scrivener/tuf';
+import type { Gun, RoleName, ServerRole, Sha256 } from '@scrivener/tuf';
 import type { Pool } from 'pg';
 import { pageOf } from '../changefeed.ts';
 import { ReadModelError } from '../errors.ts';
@@ -68,13 +68,16 @@ export async function postgresReadModel(
     },
   });
 
-  const file = async (statement: Statement | undefined): Promise<PublishedFile | undefined> => {
-    if (statement === undefined) return undefined;
-    const { rows } = await pool.query<FileRow>(statement);
+  const look = async <Row extends FileRow>(statement: Statement): Promise<Row | undefined> => {
+    const { rows } = await pool.query<Row>(statement);
     const [row] = rows;
-    if (row === undefined) return undefined;
-    await readers.settled(Number(row.position));
-    return publishedFile(row);
+    if (row !== undefined) await readers.settled(Number(row.position));
+    return row;
+  };
+
+  const file = async (statement: Statement | undefined): Promise<PublishedFile | undefined> => {
+    const row = statement && (await look<FileRow>(statement));
+    return row && publishedFile(row);
   };
 
   const checkpoint = async (): Promise<number> => {
@@ -111,6 +114,11 @@ export async function postgresReadModel(
 
   return {
     current: (gun, role) => file(currentOf(gun, role)),
+    async currentOfServer(gun, role) {
+      const row = await look<ServerFileRow>(currentOfServer(gun, role));
+      // there is an expiry wherever there is a file; without one it would count as expired
+      return row && { ...publishedFile(row), expiresAt: new Date(row.expires_ms ?? 0) };
+    },
     byVersion: (gun, role, version) => file(withVersion(gun, role, version)),
     byChecksum: (gun, role, sha256) => file(withChecksum(gun, role, sha256)),
 
@@ -203,11 +211,15 @@ interface FileRow {
   readonly position: string;
 }
 
+interface ServerFileRow extends FileRow {
+  readonly expires_ms: number | null;
+}
+
 /** The row is found by an index before its bytes are looked up, whatever the planner thinks of joins. */
-export const fileWhere = (condition: string) => `
+export const fileWhere = (condition: string, more = '') => `
   select (select bytes from files where files.sha256 = row.sha256) as bytes,
     version, encode(sha256, 'hex') as sha256,
-    (extract(epoch from published_at) * 1000)::float8 as published_ms, position
+    (extract(epoch from published_at) * 1000)::float8 as published_ms, position${more}
   from (
     select version, sha256, published_at, position from live_metafiles
     where gun_sha256 = $1 and role = $2 ${condition}
@@ -217,6 +229,25 @@ export const fileWhere = (condition: string) => `
 const CURRENT = fileWhere('');
 const BY_VERSION = fileWhere('and version = $3');
 const BY_CHECKSUM = fileWhere('and sha256 = $3');
+
+const expiryOf = (role: ServerRole) => `(
+  select expires_at from live_expiries
+  where gun_sha256 = $1 and role = '${role}' and subject = 'metadata'
+)`;
+
+const EXPIRY = `, (extract(epoch from
+    least(${expiryOf('timestamp')}, ${expiryOf('snapshot')})) * 1000)::float8 as expires_ms`;
+
+/** Both expiries are found by the primary key, and belong to the same state as the file. */
+export const CURRENT_OF_SERVER = fileWhere('', EXPIRY);
+
+function currentOfServer(gun: Gun, role: ServerRole): Statement {
+  return {
+    name: 'current file of server',
+    text: CURRENT_OF_SERVER,
+    values: [gunDigest(gun), role],
+  };
+}
 
 function currentOf(gun: Gun, role: RoleName): Statement | undefined {
   if (!isText(role)) return undefined;
