@@ -3,12 +3,13 @@ import { Refusal } from './errors.ts';
 /** Standard base64 with its padding; line ends inside are skipped (WIRE §5.3). Throws `Refusal`. */
 export function decodeBase64(text: string): Uint8Array {
   const plain = /[\r\n]/.test(text) ? text.replaceAll(/[\r\n]/g, '') : text;
-  if (!isBase64(plain)) throw new Refusal(`illegal base64 data at input byte ${offence(text)}`);
+  if (!isPlainBase64(plain))
+    throw new Refusal(`illegal base64 data at input byte ${offence(text)}`);
   return Buffer.from(plain, 'base64');
 }
 
-/** Without one big pattern: it would overflow its stack on a text of many megabytes. */
-function isBase64(text: string): boolean {
+/** Without line ends, and without one big pattern: it would overflow its stack on a text of many megabytes. */
+export function isPlainBase64(text: string): boolean {
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
   const digits = text.slice(0, text.length - padding);
   return text.length % 4 === 0 && !/[^A-Za-z0-9+/]/.test(digits);

@@ -1,4 +1,4 @@
-import { decodeBase64 } from './base64.ts';
+import { decodeBase64, isPlainBase64 } from './base64.ts';
 import { parseInt64 } from './envelope.ts';
 import { Refusal } from './errors.ts';
 import { JsonNumber, type Json, type JsonObject } from './json.ts';
@@ -12,6 +12,8 @@ export interface Decoder<T> {
   readonly zero: T;
   /** Never called with null. */
   read(json: NonNull, complaints: string[]): T;
+  /** Complains as `read` does, and makes nothing; `read` where absent. */
+  check?(json: NonNull, complaints: string[]): void;
 }
 
 type NonNull = Exclude<Json, null>;
@@ -30,6 +32,22 @@ export function decode<T>(decoder: Decoder<T>, json: Json): T {
 
 function readOrZero<T>(decoder: Decoder<T>, json: Json, complaints: string[]): T {
   return json === null ? decoder.zero : decoder.read(json, complaints);
+}
+
+function check(decoder: Decoder<unknown>, json: Json, complaints: string[]): void {
+  if (json === null) return;
+  if (decoder.check === undefined) decoder.read(json, complaints);
+  else decoder.check(json, complaints);
+}
+
+/** What has to be right though nobody reads it: of a large file, that is most of it. */
+export function unread(decoder: Decoder<unknown>): Decoder<undefined> {
+  return {
+    zero: undefined,
+    read: (json, complaints) => {
+      check(decoder, json, complaints);
+    },
+  };
 }
 
 /** Complains that `json` is no `goType`, and answers with the zero value. */
@@ -62,16 +80,20 @@ export const bool: Decoder<boolean> = {
 };
 
 export function integer(goType: 'int' | 'int64'): Decoder<bigint> {
+  const read = (json: NonNull, complaints: string[]): bigint => {
+    const value = parseInt64(json);
+    if (value !== undefined) return value;
+    if (!(json instanceof JsonNumber)) return mismatch(json, goType, 0n, complaints);
+    complaints.push(
+      `json: cannot unmarshal number ${json.literal} into Go value of type ${goType}`,
+    );
+    return 0n;
+  };
   return {
     zero: 0n,
-    read: (json, complaints) => {
-      const value = parseInt64(json);
-      if (value !== undefined) return value;
-      if (!(json instanceof JsonNumber)) return mismatch(json, goType, 0n, complaints);
-      complaints.push(
-        `json: cannot unmarshal number ${json.literal} into Go value of type ${goType}`,
-      );
-      return 0n;
+    read,
+    check: (json, complaints) => {
+      if (typeof json !== 'number') read(json, complaints);
     },
   };
 }
@@ -90,6 +112,9 @@ export const bytes: Decoder<Uint8Array> = {
       complaints.push(error.message);
       return NO_BYTES;
     }
+  },
+  check: (json, complaints) => {
+    if (typeof json !== 'string' || !isPlainBase64(json)) bytes.read(json, complaints);
   },
 };
 
@@ -121,6 +146,10 @@ export function map<T>(goType: string, item: Decoder<T>): Decoder<ReadonlyMap<st
       for (const [name, value] of json) items.set(name, readOrZero(item, value, complaints));
       return items;
     },
+    check: (json, complaints) => {
+      if (!isObject(json)) mismatch(json, goType, undefined, complaints);
+      else for (const value of json.values()) check(item, value, complaints);
+    },
   };
 }
 
@@ -147,6 +176,16 @@ export function struct<M extends Members>(goType: string, members: M): Decoder<S
         if (member !== undefined) values[name] = readOrZero(member, value, complaints);
       }
       return values as Struct<M>;
+    },
+    check: (json, complaints) => {
+      if (!isObject(json)) {
+        mismatch(json, goType, undefined, complaints);
+        return;
+      }
+      for (const [name, value] of json) {
+        const member = Object.hasOwn(members, name) ? members[name] : undefined;
+        if (member !== undefined) check(member, value, complaints);
+      }
     },
   };
 }

@@ -2,8 +2,10 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalJson } from './canonical-json.ts';
 import { decodeBase64, encodeBase64 } from './base64.ts';
+import * as go from './decoder.ts';
 import { parseMetafile } from './envelope.ts';
-import { TufError } from './errors.ts';
+import { Refusal, TufError } from './errors.ts';
+import { decodedFiles } from './file-meta.ts';
 import { readJson } from './json.ts';
 import { serverKey } from './server-key.ts';
 import { createPublisher, type Part, type Signed } from './testing/publisher.ts';
@@ -17,6 +19,16 @@ function accepts(attempt: () => unknown): boolean {
     return true;
   } catch (error) {
     if (error instanceof TufError) return false;
+    throw error;
+  }
+}
+
+function refusalOf(decoder: go.Decoder<unknown>, text: string): string | undefined {
+  try {
+    go.decode(decoder, readJson(text).value);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Refusal) return error.message;
     throw error;
   }
 }
@@ -78,6 +90,41 @@ describe('parsing', () => {
         expect(toPlain(value)).toEqual(JSON.parse(text));
       }),
     );
+  });
+
+  test('what is only checked is refused as what is read is, in the same words', () => {
+    const files = fc.dictionary(
+      fc.string({ maxLength: 3 }),
+      fc.oneof(
+        fc.jsonValue({ maxDepth: 2 }),
+        fc.record(
+          {
+            length: fc.oneof(fc.nat(), fc.constantFrom(1e21, -1, 0.5, '1', null, 2 ** 53)),
+            hashes: fc.oneof(
+              fc.dictionary(
+                fc.constantFrom('sha256', 'sha512', 'md5'),
+                fc.oneof(fc.base64String(), fc.constantFrom('====', 'QQ=', 'QU\nI=', 1, null, {})),
+              ),
+              fc.jsonValue({ maxDepth: 1 }),
+            ),
+            custom: fc.jsonValue({ maxDepth: 1 }),
+          },
+          { requiredKeys: [] },
+        ),
+      ),
+      { maxKeys: 4 },
+    );
+    const seen = { good: 0, bad: 0 };
+    fc.assert(
+      fc.property(files, (value) => {
+        const text = JSON.stringify(value);
+        const read = refusalOf(decodedFiles, text);
+        expect(refusalOf(go.unread(decodedFiles), text)).toBe(read);
+        seen[read === undefined ? 'good' : 'bad'] += 1;
+      }),
+      { numRuns: 500 },
+    );
+    expect(Math.min(seen.good, seen.bad)).toBeGreaterThan(20);
   });
 
   test('a signed part that is taken as it is written is the text that gets signed', () => {

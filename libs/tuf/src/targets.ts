@@ -35,7 +35,7 @@ interface Delegation extends RoleKeys {
 }
 
 const decodedTargets = go.struct('data.Targets', {
-  targets: decodedFiles,
+  targets: go.unread(decodedFiles),
   delegations: go.struct('data.Delegations', {
     keys: decodedKeys,
     roles: go.list(

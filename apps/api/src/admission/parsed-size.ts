@@ -5,6 +5,13 @@ const OBJECT = 256;
 const LIST = 64;
 const VALUE = 40;
 
+/** By byte. */
+const COSTS = new Uint16Array(256);
+COSTS['{'.charCodeAt(0)] = OBJECT;
+COSTS['['.charCodeAt(0)] = LIST;
+COSTS[','.charCodeAt(0)] = VALUE;
+COSTS[':'.charCodeAt(0)] = VALUE;
+
 /** Bytes that are looked at before others get their turn. */
 const AT_ONCE = 128 * 1024;
 
@@ -25,12 +32,7 @@ export async function parsedSizeInTurns(bytes: Uint8Array): Promise<number> {
  */
 export function parsedSize(bytes: Uint8Array): number {
   let size = 0;
-  // By index: an iterator takes ten times as long.
-  for (let at = 0; at < bytes.byteLength; at += 1) {
-    const byte = bytes[at];
-    if (byte === 0x7b) size += OBJECT;
-    else if (byte === 0x5b) size += LIST;
-    else if (byte === 0x2c || byte === 0x3a) size += VALUE;
-  }
+  // By index, and a look into a table for each: an iterator takes ten times as long, comparing four.
+  for (let at = 0; at < bytes.byteLength; at += 1) size += COSTS[bytes[at] ?? 0] ?? 0;
   return size;
 }
