@@ -72,7 +72,7 @@ interface Written {
 
 export function createWriter(
   repositories: Repositories,
-  readModel: Pick<ReadModel, 'project' | 'reached' | 'readers'>,
+  readModel: Pick<ReadModel, 'project' | 'projectNext' | 'reached' | 'readers'>,
   timeoutMs: number,
 ): Writer {
   const inTurn = createTurns();
@@ -121,7 +121,22 @@ export function createWriter(
     return projecting;
   };
 
-  const projected = async (position: number, signal: AbortSignal) => {
+  /** Changes that are under way in this process, from their first look at the log to their answer. */
+  let underWay = 0;
+
+  /**
+   * A lone change is projected here: a projector would have to hear of it first. Where several are
+   * under way it serves them better, all at once. Nobody waits for this but for the projection itself,
+   * whoever does it; what goes wrong here goes wrong there, too.
+   */
+  const projectAlone = ({ recorded }: Written): void => {
+    if (recorded === undefined || underWay > 1) return;
+    readModel.projectNext([recorded]).catch(() => {});
+  };
+
+  const projected = async (written: Written, signal: AbortSignal) => {
+    projectAlone(written);
+    const { position } = written;
     while (!signal.aborted) {
       if (await readModel.reached(position, PATIENCE)) break;
       await project();
@@ -142,11 +157,16 @@ export function createWriter(
     write: (gun, decide) =>
       withDeadline(timeoutMs, async (signal) => {
         const change = { gun, decide, signal };
-        const { recorded, position } = await inTurn(gun, signal, async (waited) =>
-          append(change, await repositories.load(gun), waited),
-        );
-        await inSpan('wait until projected', {}, () => projected(position, signal));
-        return recorded;
+        underWay += 1;
+        try {
+          const written = await inTurn(gun, signal, async (waited) =>
+            append(change, await repositories.load(gun), waited),
+          );
+          await inSpan('wait until projected', {}, () => projected(written, signal));
+          return written.recorded;
+        } finally {
+          underWay -= 1;
+        }
       }),
   };
 }

@@ -375,6 +375,48 @@ export function readModelContract(make: () => Promise<TestReadModel>): void {
       expect([await readModel.project(), await readModel.checkpoint()]).toEqual(['idle', 501]);
     });
 
+    test('by whoever appended comes to the same, and only if it is next', async () => {
+      const first = await tell.publish(start, ['root', 'targets']);
+      const second = await tell.publish(first.repository);
+      const third = await tell.publish(second.repository);
+
+      expect(await readModel.projectNext([second.recorded])).toBe(false);
+      expect(await readModel.checkpoint()).toBe(0);
+      expect(await readModel.projectNext([first.recorded])).toBe(true);
+      expect(await readModel.projectNext([first.recorded])).toBe(false);
+      expect(await readModel.projectNext([second.recorded, third.recorded])).toBe(true);
+
+      expect(await readModel.checkpoint()).toBe(3);
+      expect(await readModel.reached(3, 0)).toBe(true);
+      expect(await readModel.project()).toBe('idle');
+      const own = [await readModel.changes({ changeId: 0, records: 10 })];
+      const files = async () => [
+        await readModel.current(gun, 'root'),
+        await readModel.current(gun, 'targets'),
+        await readModel.byVersion(gun, 'timestamp', 2n),
+      ];
+      const filesOfOwn = await files();
+      await readModel.replay();
+      expect([await readModel.changes({ changeId: 0, records: 10 })]).toEqual(own);
+      expect(await files()).toEqual(filesOfOwn);
+      expect(filesOfOwn).not.toContain(undefined);
+    });
+
+    test('by whoever appended and by others at once adds nothing twice', async () => {
+      const other = await made.open();
+      let repository: Repository = start;
+      for (let n = 0; n < 40; n += 1) {
+        const told = await tell.publish(repository);
+        ({ repository } = told);
+        await Promise.all([readModel.projectNext([told.recorded]), other.project()]);
+      }
+      await projectAll();
+
+      const changes = await readModel.changes({ changeId: 0, records: 1_000 });
+      expect(ids(changes)).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
+      await other.close();
+    });
+
     test('by many at once adds nothing twice', async () => {
       const others = await Promise.all(Array.from({ length: 4 }, () => made.open()));
       let repository: Repository = start;

@@ -84,6 +84,13 @@ export interface ReadModel {
    */
   project(): Promise<'more' | 'idle' | 'busy'>;
 
+  /**
+   * Projects these events, which the caller has just appended, if they are the very next ones, and says
+   * whether it did. It does not where others are in front of them, or somebody else works: then
+   * whoever projects will come to them. They have to be as they are in the log, one after the other.
+   */
+  projectNext(events: readonly [RecordedEvent, ...RecordedEvent[]]): Promise<boolean>;
+
   /** Position of the last event that is projected; 0 before the first. */
   checkpoint(): Promise<number>;
 

@@ -45,11 +45,14 @@ export function memoryReadModel(events: EventStore): ReadModel {
       working.delete(run);
     }
   };
-  const projectBatch = async () => {
-    const batch = await events.readAfter(projected.position, BATCH);
+  const projectEvents = async (batch: readonly RecordedEvent[]) => {
     apply(projected, batch, await retold(batch, events));
     memory?.forget(batch.map(({ event }) => event.gun));
     waiters.reached(projected.position);
+  };
+  const projectBatch = async () => {
+    const batch = await events.readAfter(projected.position, BATCH);
+    await projectEvents(batch);
     return batch.length === BATCH ? 'more' : 'idle';
   };
 
@@ -93,6 +96,12 @@ export function memoryReadModel(events: EventStore): ReadModel {
     },
 
     project: async () => (working.size > 0 ? 'busy' : alone(projectBatch)),
+
+    async projectNext(next) {
+      if (working.size > 0 || next[0].position !== projected.position + 1) return false;
+      await alone(() => projectEvents(next));
+      return true;
+    },
 
     checkpoint: async () => projected.position,
     lag: async () => {

@@ -56,6 +56,15 @@ export async function projectBatch(connection: Connection): Promise<Outcome> {
   return { result, checkpoint: last.position, projected: { events, startedAt } };
 }
 
+/** The generation that is read. */
+export async function liveSlot(connection: Connection): Promise<Slot> {
+  const { rows } = await connection.query<{ name: string }>({
+    name: 'live slot',
+    text: 'select name from projections where live',
+  });
+  return slotOf(rows[0]?.name ?? '');
+}
+
 type BatchRow = EventRow & { readonly checkpoint: string; readonly projection: string };
 
 async function readLive(

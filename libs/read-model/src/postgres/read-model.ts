@@ -12,8 +12,9 @@ import { bytea } from './digests.ts';
 import { ChangefeedEntry } from './entities.ts';
 import { postgresExpiries } from './expiries.ts';
 import { postgresGenerations } from './generations.ts';
-import { CHANNEL, projectBatch } from './project.ts';
+import { CHANNEL, liveSlot, projectBatch, writeBatch } from './project.ts';
 import { postgresReaders } from './readers.ts';
+import type { Slot } from './slots.ts';
 
 /** Behind NOTIFY, for as long as somebody waits: how often the checkpoint is read, in milliseconds. */
 const POLL = 100;
@@ -112,6 +113,21 @@ export async function postgresReadModel(
     return outcome.result;
   };
 
+  /** The generation that was live when this process last knew; asked for anew where a write shows that it is not. */
+  let slot: Slot | undefined;
+  const projectNext: ReadModel['projectNext'] = async (events) => {
+    const startedAt = new Date();
+    slot ??= await liveSlot(pool);
+    const written = await writeBatch(pool, slot, { checkpoint: events[0].position - 1, events });
+    if (written?.live !== true) {
+      slot = undefined;
+      return false;
+    }
+    waiters.reached(events.at(-1)?.position ?? 0);
+    onProjected({ events, startedAt });
+    return true;
+  };
+
   return {
     current: (gun, role) => file(currentOf(gun, role)),
     async currentOfServer(gun, role) {
@@ -139,6 +155,8 @@ export async function postgresReadModel(
     readers,
 
     project,
+
+    projectNext,
 
     checkpoint,
 

@@ -184,6 +184,12 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
 
   const look = shared(async () => (latest = await lookNow()));
 
+  /** Unless the look that is under way finds it: whoever projected looks at once, and hears of it besides. */
+  const lookFor = async (position: number): Promise<void> => {
+    await look.underWay();
+    if (membership !== undefined && position > membership.seen) await look.next();
+  };
+
   const putOut = async (others: readonly ReaderRow[]): Promise<void> => {
     for (const { instance, renewals } of others) {
       const since = standing.get(instance)?.since ?? Infinity;
@@ -240,7 +246,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     projected(position) {
       if (membership === undefined) return;
       if (position === 0) void leave();
-      else if (position > membership.seen) void look.next().catch(() => {}); // `live` looks, too
+      else if (position > membership.seen) void lookFor(position).catch(() => {}); // `live` looks, too
     },
 
     missed: () => void leave(),
