@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { Client, Pool } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { isDatabaseTrouble } from './database-trouble.ts';
@@ -34,6 +36,27 @@ describe('isDatabaseTrouble', () => {
     await client.connect();
     const error = await failure(() => client.query('select pg_sleep(0.3)'));
     await client.end();
+
+    expect(isDatabaseTrouble(error)).toBe(true);
+  });
+
+  test.each([
+    ['says an error instead of agreeing to TLS', (socket: Socket) => void socket.end('E')],
+    ['speaks no TLS, as one that starts without its certificate', (socket) => void socket.end('N')],
+    ['says nothing', () => {}],
+    ['hangs up', (socket) => void socket.destroy()],
+  ])('knows a server that %s', async (_, answer: (socket: Socket) => void) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {}).once('data', () => answer(socket));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const connectionString = `postgres://postgres@127.0.0.1:${port}/none`;
+    const ssl = { rejectUnauthorized: true };
+    const client = new Client({ connectionString, ssl, connectionTimeoutMillis: 200 });
+    client.on('error', () => {});
+    const error = await failure(() => client.connect());
+    server.close();
 
     expect(isDatabaseTrouble(error)).toBe(true);
   });

@@ -7,9 +7,9 @@ const NETWORK = /^(?:ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND
  */
 const SQLSTATE = /^(?:(?:08|53|57|58|40)[0-9A-Z]{3}|25006)$/;
 
-/** What the driver says without any code. */
+/** What the driver says without any code; a server that dies or starts may answer the first byte oddly. */
 const MESSAGE =
-  /Connection terminated|timeout exceeded when trying to connect|Query read timeout|connection error and is not queryable/;
+  /Connection terminated|timeout e(?:xpired|xceeded when trying to connect)|Query read timeout|is not queryable|SSL connection/;
 
 /**
  * Whether an error means that the database is away, overloaded or too slow: trouble that passes,
