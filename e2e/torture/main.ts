@@ -5,12 +5,13 @@ import { parseOptions, UsageError } from '@scrivener/runtime';
 import { ensureCertificates } from '../../fixtures/certificates.ts';
 import { runChaos, type Figures } from './chaos.ts';
 import { runDurability } from './durability.ts';
+import { expiredScenario } from './expired.ts';
 import { FAULT_KINDS, type FaultKind } from './faults.ts';
 import { reportOf } from './report.ts';
 import { runFlushes } from './flushes.ts';
 import { outageScenario } from './outages.ts';
 import { overloadScenario } from './overload.ts';
-import { expiredScenario, raceScenario } from './scenarios.ts';
+import { raceScenario } from './races.ts';
 import type { Findings } from './trial.ts';
 
 const { values } = readWords();
@@ -35,6 +36,8 @@ function readWords() {
         publishes: { type: 'string', default: '1000' },
         flushes: { type: 'string', default: '40' },
         kills: { type: 'string', default: '100' },
+        racers: { type: 'string', default: '64' },
+        rounds: { type: 'string', default: '50' },
         outage: { type: 'string', default: '30' },
         scenario: { type: 'string', default: 'chaos' },
       },
@@ -76,7 +79,16 @@ async function run(scenario: string): Promise<boolean> {
       return reported(`${command} --seed ${values.seed}`, figures);
     }
     case 'races':
-      return told(await raceScenario({ publishers: 64, rounds: 50, freeMs: 10_000, say }));
+      return told(
+        await raceScenario({
+          publishers: whole('racers', values.racers),
+          rounds: whole('rounds', values.rounds),
+          freeMs: 10_000,
+          freeRuns: 3,
+          mustKeepUp: true,
+          say,
+        }),
+      );
     case 'expired':
       return told(await expiredScenario({ readers: 128, repositories: 20, say }));
     case 'outages':

@@ -11,6 +11,8 @@ import { openLink, type Link } from './link.ts';
 
 /** A server that the programs depend on. */
 export interface Dependency {
+  /** Of all its processes. */
+  pids(): readonly number[];
   /** SIGKILL to each of its processes; resolves when they are gone. */
   kill(): Promise<void>;
   /** Asks it to end, and waits until it has. */
@@ -108,6 +110,7 @@ async function startDatabase(folder: string) {
     for (const pid of processesIn(directory)) process.kill(pid, name);
   };
   const dependency: Dependency = {
+    pids: () => processesIn(directory),
     kill: async () => {
       await Promise.all(processesIn(directory).map((pid) => stopProcess(pid, 'SIGKILL')));
     },
@@ -136,6 +139,7 @@ async function startQueue(folder: string) {
   let redis = await start();
   const link = await openLink(redis.port);
   const dependency: Dependency = {
+    pids: () => [redis.pid],
     kill: () => stopProcess(redis.pid, 'SIGKILL'),
     shutDown: () => redis.stop(),
     start: async () => {

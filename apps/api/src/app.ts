@@ -27,6 +27,7 @@ import { getOpenApi } from './history/openapi.ts';
 import { getPicture } from './history/picture.ts';
 import { getChangefeed } from './routes/changefeed.ts';
 import { deleteTuf } from './routes/delete.ts';
+import type { Pace } from './pacing.ts';
 import { getExpiring } from './routes/expiring.ts';
 import { getHealth } from './routes/health.ts';
 import { serveKey } from './routes/keys.ts';
@@ -49,6 +50,8 @@ export interface Deps {
   readFile(role: RoleName, bytes: Uint8Array): Promise<Metafile>;
   /** Resolves to the new timestamp when it can be read through every API (WIRE §5 to §9). */
   publish(command: PublishCommand): Promise<MetafileRef>;
+  /** When those are told who lost a race. */
+  readonly pace: Pick<Pace, 'arrived' | 'lost'>;
   /** The current timestamp or snapshot, renewed first where it has expired (WIRE §8.4). */
   currentServerRole(gun: Gun, role: ServerRole): Promise<CurrentFile | undefined>;
   /** WIRE §4, GET. */
@@ -102,6 +105,7 @@ function handlersOf(deps: Deps): Handlers {
     Version: (_route, { res }) => answer(res, 200, { 'Content-Type': TEXT }, '{}'),
     UpdateTUF: updateTuf({
       publish: deps.metrics.countPublishes((command) => deps.publish(command)),
+      pace: deps.pace,
       readFile: (...file) => deps.readFile(...file),
       limits: deps.limits,
       admission: deps.admission,

@@ -17,7 +17,7 @@ import {
 } from '@scrivener/tuf';
 import type { Repositories } from './repositories.ts';
 import { madeBy, signServerFiles } from './sign.ts';
-import { createPace } from './pacing.ts';
+import type { Pace } from './pacing.ts';
 import type { Verification } from './verification/verification.ts';
 import type { Verified } from './verification/verify.ts';
 import type { Decide, Writer } from './writer.ts';
@@ -34,6 +34,7 @@ interface Dependencies {
   readonly verification: Pick<Verification, 'verify'>;
   readonly signer: Pick<Signer, 'sign'>;
   readonly writer: Writer;
+  readonly pace: Pick<Pace, 'begun'>;
   /** Notary's own rules only where it is absent. */
   readonly guard: Guard | undefined;
   readonly now: () => Date;
@@ -52,18 +53,19 @@ export function createPublish({
   verification,
   signer,
   writer,
+  pace,
   guard,
   now,
 }: Dependencies): (command: PublishCommand) => Promise<MetafileRef> {
-  const pace = createPace();
-
   return async ({ gun, upload, cause }) => {
     let there: MetafileRef | undefined;
+    let over: (() => void) | undefined;
     const decide: Decide = async (repository, raced) => {
       there = isCurrent(repository, upload) ? repository.current.get('timestamp') : undefined;
       if (there !== undefined) return undefined;
       if (raced && isOvertaken(repository, upload))
         throw new TufError('OLD_VERSION', 'another update was faster');
+      over ??= pace.begun(gun);
       const at = now();
       const roles = upload.map(({ role }) => role);
       const current = await repositories.metafiles(repository, rolesRead(roles));
@@ -89,9 +91,8 @@ export function createPublish({
     try {
       const recorded = await writer.write(gun, decide);
       return there ?? timestampOf(recorded);
-    } catch (error) {
-      if (error instanceof TufError && error.code === 'OLD_VERSION') await pace(gun);
-      throw error;
+    } finally {
+      over?.();
     }
   };
 }

@@ -9,6 +9,7 @@ import { createCurrentServerRole } from './renewal/current-server-role.ts';
 import { createDelete } from './delete.ts';
 import type { CountRenewal } from './renewal/expiry-metrics.ts';
 import { createServerKeys } from './keys.ts';
+import { createPace, type Pace } from './pacing.ts';
 import { createPublish } from './publish.ts';
 import { createRenew, type Renew } from './renewal/renew.ts';
 import { createRepositories } from './repositories.ts';
@@ -38,6 +39,8 @@ interface UseCases extends Pick<
 > {
   /** Signs the next versions of what the server signs, where they are due. */
   readonly renew: Renew;
+  /** Of publishes, whose losers are told by it. */
+  readonly pace: Pace;
 }
 
 export function createUseCases(ports: Ports): UseCases {
@@ -45,6 +48,7 @@ export function createUseCases(ports: Ports): UseCases {
   const { guard, countRenewal = () => {} } = ports;
   const repositories = createRepositories(events);
   const verification = createVerification();
+  const pace = createPace();
   const writer = createWriter(repositories, readModel, timeoutMs);
   const keys = createServerKeys(repositories, signer, writer, { algorithm, now });
   const renewNow = createRenew({ repositories, signer, writer, now });
@@ -53,7 +57,8 @@ export function createUseCases(ports: Ports): UseCases {
     beginSpan('renew', { 'scrivener.gun': gun }, () => renewNow(gun, due));
   return {
     readFile: (...file) => verification.read(...file),
-    publish: createPublish({ repositories, verification, signer, writer, guard, now }),
+    publish: createPublish({ repositories, verification, signer, writer, pace, guard, now }),
+    pace,
     renew,
     currentServerRole: createCurrentServerRole({
       renew,

@@ -4,6 +4,7 @@ import {
   GuardRefusal,
   parseRoleName,
   TufError,
+  type Gun,
   type Metafile,
   type RoleName,
 } from '@scrivener/tuf';
@@ -14,42 +15,47 @@ import { answer, type Reply } from '../answer.ts';
 import { asNotaryError, NotaryError, type NotaryCode } from '../errors.ts';
 import { parseMediaType } from '../form/media-type.ts';
 import { boundaryOf, readParts, type Part, type UploadLimits } from '../form/multipart.ts';
+import { inItsTime, type Pace } from '../pacing.ts';
 import type { PublishCommand } from '../publish.ts';
 import { decodeQuotedPrintable } from '../form/quoted-printable.ts';
-import type { Handler } from './route.ts';
+import type { Exchange, Handler } from './route.ts';
 
 /** As in `Deps`. */
 interface Updating {
   readonly publish: (command: PublishCommand) => Promise<MetafileRef>;
+  readonly pace: Pick<Pace, 'arrived' | 'lost'>;
   readonly readFile: (role: RoleName, bytes: Uint8Array) => Promise<Metafile>;
   readonly limits: UploadLimits;
   readonly admission: Pick<Admission, 'receive'>;
 }
 
 /** `POST …/_trust/tuf/`: a form of metafiles that become current together (WIRE §5). */
-export function updateTuf({
-  publish,
-  readFile,
-  limits,
-  admission,
-}: Updating): Handler<'UpdateTUF'> {
-  return async ({ gun }, { req, res, cause }) => {
-    let receipt: Receipt | undefined;
-    try {
-      const boundary = boundaryOf(req.headers['content-type']);
-      const length = announcedLength(req, limits);
-      receipt = admission.receive(length);
-      const upload = await readUpload(req, res, { boundary, limits, receipt, readFile });
-      const { version, sha256 } = await publish({ gun, upload, cause });
-      res.locals.log.info(`updated ${gun} to timestamp version ${version}, checksum ${sha256}`);
-    } catch (error) {
-      logRefusal(res, error);
-      throw error;
-    } finally {
-      receipt?.leave();
-    }
-    answer(res, 200, {});
+export function updateTuf({ pace, ...updating }: Updating): Handler<'UpdateTUF'> {
+  return async ({ gun }, exchange) => {
+    await inItsTime(pace, gun, () => receiveAndPublish(gun, exchange, updating));
+    answer(exchange.res, 200, {});
   };
+}
+
+async function receiveAndPublish(
+  gun: Gun,
+  { req, res, cause }: Exchange,
+  { publish, readFile, limits, admission }: Omit<Updating, 'pace'>,
+): Promise<void> {
+  let receipt: Receipt | undefined;
+  try {
+    const boundary = boundaryOf(req.headers['content-type']);
+    const length = announcedLength(req, limits);
+    receipt = admission.receive(length);
+    const upload = await readUpload(req, res, { boundary, limits, receipt, readFile });
+    const { version, sha256 } = await publish({ gun, upload, cause });
+    res.locals.log.info(`updated ${gun} to timestamp version ${version}, checksum ${sha256}`);
+  } catch (error) {
+    logRefusal(res, error);
+    throw error;
+  } finally {
+    receipt?.leave();
+  }
 }
 
 /** Before anything of it is read. */
