@@ -26,6 +26,9 @@ export const LEAST_EVENTS = 4;
 /** Between two events of a repository on average, in milliseconds: its timestamp lives for 14 days. */
 const PACE = 2 * DAY;
 
+/** The owner's first certificates are good for ten years, and an owner whose root has none left is stuck. */
+const LONGEST_LIFE = 9 * 365 * DAY;
+
 /** Some repositories are busy and most are not. Together they have exactly as many events as asked. */
 export function births({ events, collections, seed, end }: LogPlan): Birth[] {
   const random = createRandom(seed);
@@ -40,7 +43,7 @@ export function births({ events, collections, seed, end }: LogPlan): Birth[] {
     const count = LEAST_EVENTS + upTo - given;
     given = upTo;
     const own = random.fork();
-    const first = end - PACE * count * own.between(0.5, 1);
+    const first = end - Math.min(PACE * count, LONGEST_LIFE) * own.between(0.5, 1);
     const times = Array.from({ length: count }, () => Math.floor(own.between(first, end)));
     return {
       gun: gunOf(index),
