@@ -196,8 +196,9 @@ function members(
   }
   const missing = required.find((name) => !Object.hasOwn(value, name));
   if (missing !== undefined) throw new TypeError(`${missing} is missing`);
-  const known = new Set([...required, ...optional]);
-  const unknown = Object.keys(value).find((name) => !known.has(name));
+  const unknown = Object.keys(value).find(
+    (name) => !required.includes(name) && !optional.includes(name),
+  );
   if (unknown !== undefined) throw new TypeError(`unknown member ${unknown}`);
   return value as Record<string, unknown>;
 }

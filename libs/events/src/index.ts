@@ -37,5 +37,5 @@ export type {
   RoleRenewed,
   UpdatePublished,
 } from './repository-events.ts';
-export { retold } from './retold.ts';
+export { retold, withoutUndone } from './retold.ts';
 export { readMoment, type Moment } from './moment.ts';

@@ -1,3 +1,4 @@
+import type { Gun } from '@scrivener/tuf';
 import type { EventStore, RecordedEvent } from './event-store.ts';
 
 /** Events read at once. */
@@ -19,6 +20,25 @@ export async function retold(
     told.push(recorded);
   }
   return told;
+}
+
+/**
+ * A stretch of the log without the deletions that it takes back itself: to what is on the wire at its end,
+ * they and their restorations are nothing. The same array where there are none.
+ */
+export function withoutUndone(events: readonly RecordedEvent[]): readonly RecordedEvent[] {
+  const deletions = new Map<Gun, RecordedEvent>();
+  const undone = new Set<RecordedEvent>();
+  for (const recorded of events) {
+    const { event } = recorded;
+    if (event.type === 'RepositoryDeleted') deletions.set(event.gun, recorded);
+    if (isAboutFiles(recorded)) deletions.delete(event.gun);
+    if (event.type !== 'RepositoryRestored') continue;
+    const deletion = deletions.get(event.gun);
+    if (deletion?.version !== event.data.until) continue;
+    undone.add(deletion).add(recorded);
+  }
+  return undone.size === 0 ? events : events.filter((recorded) => !undone.has(recorded));
 }
 
 async function broughtBack(

@@ -5,6 +5,10 @@ import type { RecordedEvent } from '../event-store.ts';
 export const eventColumns = `position, version, encode(hash, 'hex') as hash, type, gun,
   to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at, data, cause`;
 
+/** The same but for hash and cause, which projections do not look at. */
+export const projectedColumns = `position, version, '' as hash, type, gun,
+  to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at, data, '{}'::json as cause`;
+
 /** One row of them, as the driver gives it. */
 export interface EventRow {
   readonly position: string;

@@ -1,3 +1,3 @@
-export { eventColumns, recordedEvent, type EventRow } from './event-row.ts';
+export { eventColumns, projectedColumns, recordedEvent, type EventRow } from './event-row.ts';
 export { postgresEventStore, type PostgresOptions } from './event-store.ts';
 export { listen, type Listener, type Listening } from './listen.ts';

@@ -244,6 +244,25 @@ describe('generations', () => {
     expect(await rebuild({ fromStart })).toMatchObject({ result });
   });
 
+  test('of a version that the log repeats, which no decision allows, the later one counts', async () => {
+    const told = await storyteller(events).publish(emptyRepository(gunOf('a/b')));
+    await database.query(`update serving set other = 'building', other_generation = 2`);
+    const client = new Client(database.url);
+    await client.connect();
+    await projectAll();
+    await writeBatch(client, 'b', await readBehindLive(client, 0));
+    await client.end();
+    const { recorded, metafiles, repository } = told;
+    await events.append(repository.head, { ...recorded.event, at: clock()() }, metafiles);
+    await projectAll();
+
+    expect(await rebuild()).toMatchObject({ result: 'live', position: 2 });
+    expect(await readModel.current(gunOf('a/b'), 'targets')).toMatchObject({ version: 1n });
+    expect(
+      await database.query('select distinct position::int as position from metafiles_b'),
+    ).toEqual([{ position: 2 }]);
+  });
+
   test('of two at once the second one is refused', async () => {
     await tell(5);
     await projectAll();

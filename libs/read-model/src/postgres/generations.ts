@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Pool } from 'pg';
+import { Client, DatabaseError, Pool } from 'pg';
 import { ReadModelError } from '../errors.ts';
 import type {
   Difference,
@@ -10,11 +10,24 @@ import type {
   Serving,
 } from '../generations.ts';
 import { differencesIn, SHARES, shareOf } from './compare.ts';
-import { CHANNEL, readBehindLive, writeBatch, type Connection } from './project.ts';
+import {
+  CHANNEL,
+  readBehindLive,
+  UNIQUE_VIOLATION,
+  writeBatch,
+  type Batch,
+  type Connection,
+} from './project.ts';
 import { otherSlot, slotOf, TABLES, type Slot } from './slots.ts';
 
-/** Events per batch while the log is projected from its start. */
-const BULK = 2_000;
+/**
+ * Events per batch while the log is projected from its start: the more, the more rows of a repository are
+ * written together, and some 50 MB of memory.
+ */
+const BULK = 20_000;
+
+/** Events per batch that are projected beside other work. */
+const ASIDE = 2_000;
 
 /** With so few events to go, what they changed is compared while nobody projects. */
 const FEW = 200;
@@ -36,9 +49,9 @@ export function postgresGenerations(url: string): Generations {
     async catchUp() {
       const { slot, other } = await readServing(pool);
       if (other.state !== 'kept') return 'idle';
-      const batch = await readBehindLive(pool, other.checkpoint, BULK);
+      const batch = await readBehindLive(pool, other.checkpoint, ASIDE);
       if (batch.events.length > 0) await writeBatch(pool, otherSlot(slot), batch);
-      return batch.events.length === BULK ? 'more' : 'idle';
+      return batch.events.length === ASIDE ? 'more' : 'idle';
     },
 
     close: () => pool.end(),
@@ -157,7 +170,9 @@ async function project(
     // The next batch is read while this one is written.
     if (!isEnd) reading = readBehindLive(read, last.position, BULK);
     reading.catch(() => {}); // whoever awaits it hears of it
-    const written = await writeBatch(work, slot, batch);
+    // who reads on the same connection is in a transaction, and an error would be the end of that
+    const write = work === read ? writeBatch : writeNew;
+    const written = await write(work, slot, batch);
     if (written === undefined) await reading.catch(() => {}); // a program of before wrote it
     if (written === undefined || isEnd) {
       checkpoint = await checkpointOf(work, slot);
@@ -167,6 +182,16 @@ async function project(
       checkpoint = last.position;
     }
     onProgress({ phase: 'projecting', done: checkpoint, total: Math.max(total, checkpoint) });
+  }
+}
+
+/** Of a log in which a version is repeated, which no decision allows, the later one counts. */
+async function writeNew(work: Client, slot: Slot, batch: Batch) {
+  try {
+    return await writeBatch(work, slot, batch, { onlyNew: true });
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || error.code !== UNIQUE_VIOLATION) throw error;
+    return writeBatch(work, slot, batch);
   }
 }
 

@@ -1,14 +1,19 @@
-import { retold, type RecordedEvent } from '@scrivener/events';
-import { eventColumns, recordedEvent, type EventRow } from '@scrivener/events/postgres';
+import { retold, withoutUndone, type RecordedEvent } from '@scrivener/events';
+import {
+  eventColumns,
+  projectedColumns,
+  recordedEvent,
+  type EventRow,
+} from '@scrivener/events/postgres';
 import type { Gun } from '@scrivener/tuf';
 import type { ClientBase, Pool } from 'pg';
+import { bigintArray, byteaArray, hexArray, textArray, timeArray } from './arrays.ts';
 import { changeRows } from '../changefeed.ts';
 import { ReadModelError } from '../errors.ts';
 import { expiryChanges } from '../expiries.ts';
 import { gunDigest } from '../gun-digest.ts';
 import { metafileChanges } from '../metafiles.ts';
 import type { ProjectedBatch } from '../read-model.ts';
-import { bytea } from './digests.ts';
 import { slotOf, TABLES, type Slot, type Tables } from './slots.ts';
 
 /** Events per batch. */
@@ -84,7 +89,7 @@ async function readLive(
   return { slot, batch: batchOf(Number(rows[0]?.checkpoint ?? 0), rows) };
 }
 
-/** What follows a position, as far as the live generation has got. Throws `ReadModelError` (`LOG_GAP`). */
+/** What follows a position, without hashes and causes, as far as the live generation has got. Throws `ReadModelError` (`LOG_GAP`). */
 export async function readBehindLive(
   connection: Connection,
   checkpoint: number,
@@ -92,7 +97,7 @@ export async function readBehindLive(
 ): Promise<Batch> {
   const { rows } = await connection.query<EventRow>({
     name: 'read batch behind live',
-    text: `select ${eventColumns} from events
+    text: `select ${projectedColumns} from events
       where position > $1 and position <= (select position from projections where live)
       order by position limit $2`,
     values: [checkpoint, limit],
@@ -113,48 +118,54 @@ function batchOf(checkpoint: number, rows: readonly EventRow[]): Batch {
 /**
  * Undefined, and nothing written, where somebody else works on this projection or was faster; else
  * whether this generation was live at the moment of writing. There has to be an event.
+ *
+ * `onlyNew` takes it for granted that no event repeats a version, which saves a look for each row; the
+ * database refuses what does (`UNIQUE_VIOLATION`).
  */
 export async function writeBatch(
   connection: Connection,
   slot: Slot,
   { checkpoint, events }: Batch,
+  { onlyNew = false }: { readonly onlyNew?: boolean } = {},
 ): Promise<{ readonly live: boolean } | undefined> {
   const position = events.at(-1)?.position;
-  const told = await retold(events, {
+  const told = await retold(withoutUndone(events), {
     readStream: (gun, after, limit) => readStream(connection, gun, after, limit),
   });
-  const { removed, added } = metafileChanges(told);
-  const changes = changeRows(events);
-  const { current } = expiryChanges(told); // of the same repositories as `removed`
   const gunDigest = createDigests();
+  const inOrder = byDigest(gunDigest);
+  const { removed, added: unordered } = metafileChanges(told);
+  const added = inOrder(unordered);
+  const changes = changeRows(events);
+  const current = inOrder(expiryChanges(told).current); // of the same repositories as `removed`
   const { rows } = await connection.query<{ live: boolean }>({
-    name: `write batch ${slot}`,
-    text: WRITE[slot],
+    name: `write ${onlyNew ? 'new ' : ''}batch ${slot}`,
+    text: onlyNew ? WRITE_NEW[slot] : WRITE[slot],
     values: [
       checkpoint,
       position,
-      removed.map(gunDigest),
-      added.map(({ gun }) => gunDigest(gun)),
-      added.map(({ role }) => role),
-      added.map(({ version }) => version.toString()),
-      added.map(({ sha256 }) => bytea(sha256)),
-      added.map(({ publishedAt }) => publishedAt),
-      added.map(({ position }) => position),
-      changes.map(({ createdAt }) => createdAt),
-      changes.map(({ gun }) => gun),
-      changes.map(({ gun }) => gunDigest(gun)),
-      changes.map(({ version }) => version.toString()),
-      changes.map(({ sha256 }) => (sha256 === '' ? null : bytea(sha256))),
-      changes.map(({ category }) => category),
-      changes.map(({ position }) => position),
-      current.map(({ gun }) => gun),
-      current.map(({ gun }) => gunDigest(gun)),
-      current.map(({ role }) => role),
-      current.map(({ subject }) => subject),
-      current.map(({ version }) => version.toString()),
-      current.map(({ madeBy }) => madeBy),
-      current.map(({ publishedAt }) => publishedAt),
-      current.map(({ expiresAt }) => expiresAt),
+      byteaArray(removed.map(gunDigest)),
+      byteaArray(added.map(({ gun }) => gunDigest(gun))),
+      textArray(added.map(({ role }) => role)),
+      bigintArray(added.map(({ version }) => version)),
+      hexArray(added.map(({ sha256 }) => sha256)),
+      timeArray(added.map(({ publishedAt }) => publishedAt)),
+      bigintArray(added.map(({ position }) => position)),
+      timeArray(changes.map(({ createdAt }) => createdAt)),
+      textArray(changes.map(({ gun }) => gun)),
+      byteaArray(changes.map(({ gun }) => gunDigest(gun))),
+      bigintArray(changes.map(({ version }) => version)),
+      hexArray(changes.map(({ sha256 }) => (sha256 === '' ? null : sha256))),
+      textArray(changes.map(({ category }) => category)),
+      bigintArray(changes.map(({ position }) => position)),
+      textArray(current.map(({ gun }) => gun)),
+      byteaArray(current.map(({ gun }) => gunDigest(gun))),
+      textArray(current.map(({ role }) => role)),
+      textArray(current.map(({ subject }) => subject)),
+      bigintArray(current.map(({ version }) => version)),
+      textArray(current.map(({ madeBy }) => madeBy)),
+      timeArray(current.map(({ publishedAt }) => publishedAt)),
+      timeArray(current.map(({ expiresAt }) => expiresAt)),
     ],
   });
   return rows[0];
@@ -170,6 +181,18 @@ function createDigests(): (gun: Gun) => Buffer {
   };
 }
 
+/**
+ * Rows of a repository together, in the order of the indexes: what is written into the same pages of them
+ * is written at once.
+ */
+function byDigest(digest: (gun: Gun) => Buffer) {
+  return <Row extends { readonly gun: Gun }>(rows: readonly Row[]): Row[] => {
+    const groups = [...Map.groupBy(rows, ({ gun }) => gun)];
+    groups.sort(([a], [b]) => Buffer.compare(digest(a), digest(b)));
+    return groups.flatMap(([, group]) => group);
+  };
+}
+
 async function readStream(
   connection: Connection,
   gun: Gun,
@@ -177,7 +200,7 @@ async function readStream(
   limit: number | undefined,
 ): Promise<readonly RecordedEvent[]> {
   const { rows } = await connection.query<EventRow>(
-    `select ${eventColumns} from events
+    `select ${projectedColumns} from events
      where gun_sha256 = $1 and version > $2 order by version limit $3`,
     [gunDigest(gun), after, limit],
   );
@@ -192,7 +215,7 @@ async function readStream(
  * Whether it is live is told by the same row, as it is once it is locked: nobody hears of a checkpoint
  * that readers have not reached.
  */
-const writeSql = ({ projection, metafiles, changefeed, expiries }: Tables) => `
+const writeSql = ({ projection, metafiles, changefeed, expiries }: Tables, ofRepeated: string) => `
   with leader as (
     select live from projections
     where name = '${projection}' and position = $1
@@ -213,8 +236,7 @@ const writeSql = ({ projection, metafiles, changefeed, expiries }: Tables) => `
     select row.* from leader, cleared, unnest(
       $4::bytea[], $5::text[], $6::bigint[], $7::bytea[], $8::timestamptz[], $9::bigint[]
     ) as row
-    on conflict (gun_sha256, role, version) do update
-      set sha256 = excluded.sha256, published_at = excluded.published_at, position = excluded.position
+    ${ofRepeated}
   ),
   last as (
     select coalesce(max(id), 0) as id from ${changefeed}
@@ -249,4 +271,19 @@ const writeSql = ({ projection, metafiles, changefeed, expiries }: Tables) => `
   )
   select live, case when live then pg_notify('${CHANNEL}', position::text) end as told from moved`;
 
-const WRITE: Readonly<Record<Slot, string>> = { a: writeSql(TABLES.a), b: writeSql(TABLES.b) };
+const LAST_COUNTS = `
+    on conflict (gun_sha256, role, version) do update
+      set sha256 = excluded.sha256, published_at = excluded.published_at, position = excluded.position`;
+
+const WRITE: Readonly<Record<Slot, string>> = {
+  a: writeSql(TABLES.a, LAST_COUNTS),
+  b: writeSql(TABLES.b, LAST_COUNTS),
+};
+
+const WRITE_NEW: Readonly<Record<Slot, string>> = {
+  a: writeSql(TABLES.a, ''),
+  b: writeSql(TABLES.b, ''),
+};
+
+/** SQLSTATE where a row is there already. */
+export const UNIQUE_VIOLATION = '23505';

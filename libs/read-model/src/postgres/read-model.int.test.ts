@@ -197,7 +197,8 @@ describe('the read model in Postgres', () => {
 
         const text = plan.map((line) => line['QUERY PLAN']).join('\n');
         expect(text).toContain(`using ${index}`);
-        expect(text).not.toContain('Seq Scan on metafiles');
+        // the few rows of the other generation may be scanned in a plan, which never executes that
+        expect(text).not.toMatch(/Seq Scan on metafiles\s/);
       });
 
       test('what the server may have to renew is found with its expiry by primary keys', async () => {
