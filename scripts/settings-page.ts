@@ -25,7 +25,8 @@ ${flags()}
 
 A command line that makes no sense ends with exit 2; settings that cannot be used, with exit 1 and a line of log at level
 \`fatal\`. SIGTERM and SIGINT finish what is in hand, then exit 0. SIGUSR1 has the log say more, SIGUSR2 less, by one level.
-The log is on stderr. With \`-debug\`, and for somebody on the same machine only:
+The log is on stderr. With several processes (\`server.workers\`) signals go to the one that was started, and \`-debug\` shows the first of the
+others. With \`-debug\`, and for somebody on the same machine only:
 
 \`\`\`sh
 curl localhost:8080/debug/vars                               # process, event loop, heap, queue, pools of connections

@@ -1,7 +1,7 @@
 import { BlockList } from 'node:net';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '@scrivener/runtime';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -44,6 +44,7 @@ test('the smallest configuration has these defaults', () => {
     caching: { current: 300, consistent: 2_592_000 },
     memoryBytes: 64 * 1024 * 1024,
     address: { port: 4443, written: ':4443' },
+    workers: 1,
     tls: undefined,
     auth: undefined,
     uploads: {
@@ -78,6 +79,41 @@ test('the smallest configuration has these defaults', () => {
     production: false,
     debug: false,
     warnings: [],
+  });
+});
+
+describe('server.workers', () => {
+  const shared = {
+    trust_service: { type: 'queue', job_key_file: 'jobs.key' },
+    storage: { backend: 'postgres', db_url: 'postgres://x/y' },
+  };
+  const workers = (given: unknown, more: object = shared) =>
+    read({ ...more, server: { http_addr: ':4443', workers: given } }).workers;
+
+  test.each([
+    [3, 3],
+    ['3', 3],
+    ['auto', availableParallelism()],
+  ])('is understood as %j', (given, expected) => {
+    expect(workers(given)).toBe(expected);
+  });
+
+  test.each([0, -1, 1.5, 257, 'many', true])('is refused as %j', (given) => {
+    expect(() => workers(given)).toThrow(
+      /^server\.workers must be (?:a whole|at least 1|at most 256)/,
+    );
+  });
+
+  test.each([
+    ['storage.backend "memory"', { ...shared, storage: { backend: 'memory' } }],
+    ['trust_service.type "local"', { ...shared, trust_service: { type: 'local' } }],
+  ])('is refused above 1 with %s, which several cannot share', (alone, settings) => {
+    expect(workers(1, settings)).toBe(1);
+    expect(() => workers(2, settings)).toThrow(
+      new ConfigError(
+        `server.workers is 2, but ${alone} is of one process: use 1, or what several can share`,
+      ),
+    );
   });
 });
 

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { posix } from 'node:path';
 import {
   ConfigError,
@@ -55,6 +56,16 @@ const maxAge = (byDefault: number) =>
     })
     .prefault(byDefault);
 
+/** Of one machine; more of them are a mistake. */
+const MOST_WORKERS = 256;
+const processes = () =>
+  z
+    .union([z.literal('auto'), whole(1, { min: 1, max: MOST_WORKERS })], {
+      error: `must be a whole number from 1 to ${MOST_WORKERS}, or "auto"`,
+    })
+    .transform((given) => (given === 'auto' ? availableParallelism() : given))
+    .prefault(1);
+
 const tokenOption = (name: string, description: string) =>
   z.string(`token auth requires a valid option string: "${name}"`).describe(description);
 
@@ -87,6 +98,9 @@ export const serverSettings = z.object({
       tls_cert_file: text().describe('PEM: the certificate, and its chain; plain HTTP without it'),
       tls_key_file: text().describe('PEM: its key, not encrypted'),
       client_ca_file: text().describe('PEM: every client must show a certificate of these CAs'),
+      workers: processes().describe(
+        'processes that serve this address; `auto`: as many as there are processors. Each has limits, memory and connections to the stores of its own',
+      ),
     })
     .prefault({}),
   trust_service: z
@@ -293,6 +307,8 @@ export interface Config {
   /** Of downloads that are kept in memory; 0: none. */
   readonly memoryBytes: number;
   readonly address: ListenAddress;
+  /** Processes that serve it. */
+  readonly workers: number;
   /** Plain HTTP where absent. */
   readonly tls: TlsFiles | undefined;
   /** Nobody is asked for a token where absent. */
@@ -338,6 +354,7 @@ export function readServerConfig(
   const storage = parseStorage(section('storage'));
   const { max_age, memory_mb } = section('caching');
   const address = parseHttpAddress(section('server'));
+  const workers = parseWorkers(section('server'), { trustService, storage });
   const tls = readTls(section('server'), beside);
   const auth = parseAuth(section('auth'));
   const limits = section('limits');
@@ -360,6 +377,7 @@ export function readServerConfig(
     caching: { current: max_age.current_metadata, consistent: max_age.consistent_metadata },
     memoryBytes: memory_mb * MIB,
     address,
+    workers,
     tls,
     auth: auth.auth,
     uploads: {
@@ -493,6 +511,24 @@ function parseReporting({ bugsnag }: Settings['reporting']): Pick<Config, 'warni
 function parseHttpAddress({ http_addr }: Settings['server']): ListenAddress {
   if (http_addr === '') throw new ConfigError('http listen address required for server');
   return parseAddress(http_addr);
+}
+
+/** What is in the memory of one process is nothing to the others. */
+function parseWorkers(
+  { workers }: Settings['server'],
+  { trustService, storage }: Pick<Config, 'trustService' | 'storage'>,
+): number {
+  if (workers === 1) return workers;
+  const alone =
+    storage.backend === 'memory'
+      ? 'storage.backend "memory"'
+      : trustService.type === 'local'
+        ? 'trust_service.type "local"'
+        : undefined;
+  if (alone === undefined) return workers;
+  throw new ConfigError(
+    `server.workers is ${workers}, but ${alone} is of one process: use 1, or what several can share`,
+  );
 }
 
 function readTls(

@@ -67,7 +67,10 @@ export function createServer(
   const server = tls
     ? secureServer(tls, httpOptions(times), serve)
     : createHttpServer(httpOptions(times), serve);
-  if (connections !== undefined) server.maxConnections = connections;
+  if (connections !== undefined) {
+    // One too many is closed, not handed from one worker to the next until one has room.
+    Object.assign(server, { maxConnections: connections, dropMaxConnection: true });
+  }
   // A client that has said all it wanted to say still gets its answer.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on('connection', (socket: Socket) => track(sockets, socket));

@@ -100,7 +100,7 @@ export function createDebugServer(): DebugServer {
     listen: async (port = PORT) => {
       await new Promise<void>((resolve, reject) => {
         server.once('error', (error) => reject(listenError(port, error)));
-        server.listen(port, HOST, resolve);
+        server.listen({ port, host: HOST, exclusive: true }, resolve);
       });
       server.unref();
       delay.enable();

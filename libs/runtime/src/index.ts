@@ -31,3 +31,4 @@ export {
   type ClientTls,
   type TlsFiles,
 } from './tls-files.ts';
+export type { Group } from './workers/group.ts';

@@ -9,6 +9,7 @@ import { settingRows, settingsInEffect, unknownSettings } from './settings-text.
 import { traceSettings } from './telemetry-settings.ts';
 import { hasTraces } from './tracing.ts';
 import { describeVersion } from './version.ts';
+import { joinGroup, type Group } from './workers/group.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -24,6 +25,8 @@ export interface Context {
   readonly logger: Logger;
   /** What `-debug` shows of this program. */
   readonly debug: Debug;
+  /** The processes under the same address, where this is one of several. */
+  readonly group?: Group | undefined;
 }
 
 export interface Program<Config extends StartSettings> {
@@ -36,6 +39,8 @@ export interface Program<Config extends StartSettings> {
   readonly startsWithoutFile: boolean;
   /** Throws `ConfigError`. */
   readonly read: (file: string | undefined, environment: Environment) => Config;
+  /** How many processes of it answer under one address; one where absent. */
+  readonly workers?: (config: Config) => number;
   /** Resolves when the program is up; it runs on until a signal ends it. */
   readonly start: (config: Config, context: Context) => Promise<void>;
 }
@@ -88,17 +93,31 @@ async function startProgram<Config extends StartSettings>(
   line: CommandLine,
 ): Promise<void> {
   const logger = createLogger('info', undefined, line.logForm);
+  const group = joinGroup((level) => {
+    logger.level = level;
+  });
   // Whatever the level will be: whoever reads a log has to know whose it is (WIRE §15).
-  logger.info(describeVersion());
+  if (group === undefined) logger.info(describeVersion());
   const config = readConfig(program, line);
   logger.level = config.logLevel;
   if (line.bootstrap) throw new ConfigError('store does not support bootstrapping');
-  for (const warning of config.warnings ?? []) logger.warn(warning);
-  if (wantsTraces() && !hasTraces()) logger.warn(NO_TRACES);
+  const workers = program.workers?.(config) ?? 1;
+  if (group === undefined) {
+    for (const warning of config.warnings ?? []) logger.warn(warning);
+    if (wantsTraces() && !hasTraces()) logger.warn(NO_TRACES);
+    if (workers > 1) {
+      const { runPrimary } = await import('./workers/primary.ts');
+      await runPrimary(workers, logger);
+      return;
+    }
+  }
   changeLevelOnSignal(logger);
   const debug = createDebugServer();
-  if (line.debug || config.debug === true) await debug.listen();
-  await program.start(config, { logger, debug });
+  // One port: of several workers the first one shows itself.
+  const isShown = group === undefined || group.worker === 1;
+  if (isShown && (line.debug || config.debug === true)) await debug.listen();
+  await program.start(config, { logger, debug, group });
+  group?.up();
 }
 
 /** Those who ask for traces must not get none without a word. */

@@ -6,9 +6,13 @@ const DRAIN_LIMIT = 15_000;
 
 /**
  * On SIGTERM or SIGINT: runs `drain` once, then exits 0; exits 1 when that fails or takes longer
- * than 15 s. Further signals do nothing, so that a terminal's Ctrl-C cannot cut a drain short.
+ * than `limitMs`, 15 s where it is absent. Further signals do nothing, so that a terminal's Ctrl-C cannot cut a drain short.
  */
-export function drainOnSignal(logger: Logger, drain: () => Promise<void>): void {
+export function drainOnSignal(
+  logger: Logger,
+  drain: () => Promise<void>,
+  limitMs = DRAIN_LIMIT,
+): void {
   let stopping = false;
   const stop = (signal: NodeJS.Signals) => {
     if (stopping) return;
@@ -17,7 +21,7 @@ export function drainOnSignal(logger: Logger, drain: () => Promise<void>): void 
     setTimeout(() => {
       logger.error('drain took too long');
       process.exit(1);
-    }, DRAIN_LIMIT).unref();
+    }, limitMs).unref();
     drainAll(drain).then(
       () => {
         logger.info('stopped');

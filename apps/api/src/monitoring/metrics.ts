@@ -1,10 +1,16 @@
-import { createRegistry, createRender, type MetricSource } from '@scrivener/runtime/monitoring';
-import { Counter, Summary, type Registry } from 'prom-client';
+import type { Group } from '@scrivener/runtime';
+import {
+  createRegisters,
+  renderGroup,
+  SpreadSummary,
+  type MetricSource,
+  type Registers,
+} from '@scrivener/runtime/monitoring';
+import { Counter } from 'prom-client';
 import type { Reply } from '../answer.ts';
 import type { Operation } from '../paths.ts';
 import { statusOf } from './request-log.ts';
 import { countPublishes } from './signing-metrics.ts';
-import { Spread } from './spread.ts';
 
 /** The operations that are counted; `/v2/`, health, metrics and unknown paths are not. */
 const COUNTED = [
@@ -43,11 +49,19 @@ interface Answered {
   readonly responseBytes: number;
 }
 
-/** `sources` are asked anew for each scrape. */
-export function createMetrics(
-  register: Registry = createRegistry(),
-  sources: readonly MetricSource[] = [],
-): Metrics {
+export interface MetricsOptions {
+  readonly registers?: Registers;
+  readonly sources?: readonly MetricSource[];
+  readonly group?: Group | undefined;
+}
+
+/** `sources` are asked anew for each scrape. What is rendered is of all of `group`, where there is one. */
+export function createMetrics({
+  registers: all = createRegisters(),
+  sources = [],
+  group,
+}: MetricsOptions = {}): Metrics {
+  const register = all.counts;
   const registers = [register];
   /** GETs from memory by operation and code, since the last scrape. */
   const kept = new Map<Counted, Map<number, number>>();
@@ -65,20 +79,19 @@ export function createMetrics(
       kept.clear();
     },
   });
-  const duration = new OperationSummary(
+  const summary = (name: string, help: string) =>
+    new SpreadSummary({ name, help, label: 'operation', values: COUNTED, register });
+  const duration = summary(
     'notary_server_http_request_duration_microseconds',
     'The HTTP request latencies in microseconds.',
-    registers,
   );
-  const requestSize = new OperationSummary(
+  const requestSize = summary(
     'notary_server_http_request_size_bytes',
     'The HTTP request sizes in bytes.',
-    registers,
   );
-  const responseSize = new OperationSummary(
+  const responseSize = summary(
     'notary_server_http_response_size_bytes',
     'The HTTP response sizes in bytes.',
-    registers,
   );
   const summarise = (
     operation: Counted,
@@ -106,42 +119,12 @@ export function createMetrics(
       summarise(operation, answered);
     },
     countPublishes: countPublishes(register),
-    render: createRender(register, sources),
+    render: renderGroup(all, sources, group),
   };
 }
 
 function countedOf(operation: Operation | undefined): Counted | undefined {
   return COUNTED.find((counted) => counted === operation);
-}
-
-const QUANTILES = [0.5, 0.9, 0.99];
-
-type SummaryLabel = 'operation' | 'quantile';
-
-/** A summary for each operation from the start, with labels in alphabetical order, as scrapers of the old server saw them. */
-class OperationSummary extends Summary<SummaryLabel> {
-  readonly #spreads = new Map(COUNTED.map((operation) => [operation, new Spread()]));
-  readonly #family: string;
-
-  constructor(name: string, help: string, registers: Registry[]) {
-    super({ name, help, labelNames: ['operation'], registers });
-    this.#family = name;
-  }
-
-  add(operation: Counted, value: number): void {
-    this.#spreads.get(operation)?.add(value);
-  }
-
-  override async get(): ReturnType<Summary<SummaryLabel>['get']> {
-    const values = [...this.#spreads].flatMap(([operation, spread]) => [
-      ...QUANTILES.map((quantile) => {
-        return { labels: { operation, quantile }, value: spread.quantile(quantile) };
-      }),
-      { metricName: `${this.#family}_sum`, labels: { operation }, value: spread.sum },
-      { metricName: `${this.#family}_count`, labels: { operation }, value: spread.count },
-    ]);
-    return { ...(await super.get()), values };
-  }
 }
 
 /** About what came in: request line, headers and the announced body. */

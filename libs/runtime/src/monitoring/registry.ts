@@ -19,6 +19,11 @@ const SOURCE_LIMIT = 2_000;
 export function createRegistry(): Registry {
   const register = new Registry();
   collectDefaultMetrics({ register });
+  showBuild(register);
+  return register;
+}
+
+export function showBuild(register: Registry): void {
   const build = new Gauge({
     name: 'scrivener_build_info',
     help: 'What is running; always 1.',
@@ -26,8 +31,10 @@ export function createRegistry(): Registry {
     registers: [register],
   });
   build.set({ node: process.versions.node, version: version() }, 1);
-  return register;
 }
+
+/** Asks all sources anew; takes two seconds at most. */
+export type Refresh = () => Promise<void>;
 
 /**
  * Everything in Prometheus' text format. Never fails for want of a source, and takes two seconds at
@@ -37,6 +44,15 @@ export function createRender(
   register: Registry,
   sources: readonly MetricSource[],
 ): () => Promise<string> {
+  const refresh = createRefresh(register, sources);
+  return async () => {
+    await refresh();
+    return register.metrics();
+  };
+}
+
+/** The figures of `sources`, where there is more than one register. Never fails, as `createRender`. */
+export function createRefresh(register: Registry, sources: readonly MetricSource[]): Refresh {
   const up = new Gauge({
     name: 'scrivener_source_up',
     help: 'Whether what figures are taken from answered this scrape.',
@@ -54,7 +70,6 @@ export function createRender(
   };
   return async () => {
     await Promise.all(sources.map(refresh));
-    return register.metrics();
   };
 }
 

@@ -30,4 +30,11 @@ describe('a spread', () => {
     expect(spread.quantile(1) / 1e12).toBeCloseTo(1, 1);
     expect(spread.quantile(0.5)).toBe(0);
   });
+
+  test('that takes in another one is as if it had seen it all', () => {
+    const merged = spreadOf([1, 2, 3]);
+    merged.merge(structuredClone(spreadOf([4, 5_000, 6]).state));
+
+    expect(merged.state).toEqual(spreadOf([1, 2, 3, 4, 5_000, 6]).state);
+  });
 });

@@ -1,6 +1,13 @@
 /** Steps in which a value doubles: what is read from a spread is at most 1.1 % off. */
 const STEPS = 32;
 
+/** A spread as it is told to another process. */
+export interface SpreadState {
+  readonly counts: readonly number[];
+  readonly count: number;
+  readonly sum: number;
+}
+
 /**
  * Values above zero with their count, sum and quantiles. To add one costs some nanoseconds, which is
  * why it is here: every download adds three.
@@ -17,6 +24,20 @@ export class Spread {
     this.#counts[step] = (this.#counts[step] ?? 0) + 1;
     this.#count += 1;
     this.#sum += value;
+  }
+
+  /** Adds everything that another one has seen: the same as if this one had seen it. */
+  merge({ counts, count, sum }: SpreadState): void {
+    while (this.#counts.length < counts.length) this.#counts.push(0);
+    for (const [step, more] of counts.entries()) {
+      this.#counts[step] = (this.#counts[step] ?? 0) + more;
+    }
+    this.#count += count;
+    this.#sum += sum;
+  }
+
+  get state(): SpreadState {
+    return { counts: this.#counts, count: this.#count, sum: this.#sum };
   }
 
   get count(): number {
