@@ -66,6 +66,8 @@ export interface ClusterSize {
   readonly environment?: Readonly<Record<string, string>>;
   /** A superuser's URL of the Postgres to use; DATABASE_URL where absent. */
   readonly postgresUrl?: string;
+  /** The superuser's URL of a migrated database to run on; it stays when the cluster is stopped. */
+  readonly database?: string | undefined;
   /** Whether jobs outlive Redis; they do not where absent. */
   readonly durableQueue?: boolean;
   /** Done once the databases are migrated, before a program starts; with the superuser's URLs. */
@@ -81,16 +83,15 @@ export interface ClusterSize {
  * client certificates, and each program may do in its database what it has to, and no more.
  */
 export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
-  const { postgresUrl = DATABASE_URL } = size;
+  const { postgresUrl = size.database ?? DATABASE_URL } = size;
   if (postgresUrl === undefined) throw new Error('DATABASE_URL is not set: run this by npm test');
   const { apis = 1, workers = 1, projectors = 1, currentMaxAge, server, environment = {} } = size;
   const { durableQueue = false, beforeStart } = size;
   const directory = mkdtempSync(join(tmpdir(), 'cluster-'));
   const name = randomBytes(4).toString('hex');
-  const databases = [`e2e_server_${name}`, `e2e_signer_${name}`] as const;
   const [databaseUrl, signerUrl] = await Promise.all([
-    ensureDatabase(postgresUrl, databases[0]),
-    ensureDatabase(postgresUrl, databases[1]),
+    size.database ?? ensureDatabase(postgresUrl, `e2e_server_${name}`),
+    ensureDatabase(postgresUrl, `e2e_signer_${name}`),
   ]);
   const users = parseDatabaseUsers(newDatabaseUsers(`_${name}`));
   await migrateDatabases({ server: databaseUrl, signer: signerUrl }, users);
@@ -181,7 +182,9 @@ export async function startCluster(size: ClusterSize = {}): Promise<Cluster> {
       for (const process of all) process.signal('SIGKILL');
       await Promise.all(all.map((process) => process.ended()));
       await redis.stop();
-      await dropDatabases(postgresUrl, databases, users);
+      if (size.database !== undefined) await forgetUsers(databaseUrl, users);
+      const own = size.database === undefined ? [databaseUrl, signerUrl] : [signerUrl];
+      await dropDatabases(postgresUrl, own, users);
       rmSync(directory, { recursive: true, force: true });
     },
   };
@@ -264,14 +267,28 @@ function fetchStatus(url: string): Promise<number | string> {
   });
 }
 
+/** Roles cannot be dropped while a database that stays grants them anything. */
+async function forgetUsers(
+  url: string,
+  users: readonly { readonly name: string }[],
+): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  for (const { name } of users) {
+    await client.query(`drop owned by ${client.escapeIdentifier(name)}`);
+  }
+  await client.end();
+}
+
 async function dropDatabases(
   superuserUrl: string,
-  names: readonly string[],
+  urls: readonly string[],
   users: readonly { readonly name: string }[],
 ): Promise<void> {
   const client = new Client({ connectionString: superuserUrl });
   await client.connect();
-  for (const name of names) {
+  for (const url of urls) {
+    const name = new URL(url).pathname.slice(1);
     await client.query(`drop database ${client.escapeIdentifier(name)} with (force)`);
   }
   for (const { name } of users) {

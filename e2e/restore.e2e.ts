@@ -1,12 +1,12 @@
 // Nothing is left but a dump of the log. Restored into an empty database, it has to give the answers
 // that were given before, byte for byte. Pictures are left out, for there is a line for "now" in them.
 
-import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fsck } from '../apps/projector/src/fsck/fsck.ts';
+import { answersTo, PATHS_OF_ALL, pathsOf, withClient } from './answers.ts';
 import { startCluster, type Cluster, type Process } from './cluster.ts';
 import { addTarget, createCollection, type Collection } from './collection.ts';
-import { exchange, getFile, postUpdate, type Answer } from './tuf-http.ts';
+import { exchange, getFile, postUpdate } from './tuf-http.ts';
 
 /** Two stacks are started, one after the other. */
 const LIMIT = 120_000;
@@ -44,73 +44,6 @@ async function restoreLog(url: string, dump: Dump): Promise<void> {
   });
 }
 
-async function withClient<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
-}
-
-/** Every path that ever had an answer, and a few that never had one. */
-async function pathsOf(url: string): Promise<readonly string[]> {
-  return withClient(url, async (client) => {
-    const { rows: files } = await client.query<Record<'gun' | 'role' | 'version' | 'sha', string>>(
-      `select gun, ref ->> 'role' as role, ref ->> 'version' as version, ref ->> 'sha256' as sha
-       from events, json_array_elements(data -> 'metafiles') as ref
-       where type in ('UpdatePublished', 'RoleRenewed') order by position`,
-    );
-    const { rows: last } = await client.query<{ position: string }>(
-      'select position from log_head',
-    );
-    const { rows: alive } = await client.query<{ gun: string }>(
-      `select gun from events group by gun having not bool_or(type = 'RepositoryDeleted')`,
-    );
-    const guns = [...new Set(files.map(({ gun }) => gun))];
-    const end = Number(last[0]?.position);
-    const past = '/_notary_server/v1';
-    return [
-      ...files.flatMap(({ gun, role, version, sha }) => {
-        const below = `/v2/${gun}/_trust/tuf/`;
-        return [`${role}.json`, `${version}.${role}.json`, `${role}.${sha}.json`].map(
-          (file) => below + file,
-        );
-      }),
-      ...guns.flatMap((gun) => [
-        `/v2/${gun}/_trust/tuf/targets/nobody.json`,
-        `/v2/${gun}/_trust/tuf/999.root.json`,
-        `/v2/${gun}/_trust/changefeed`,
-        `${past}/guns/${gun}/diff?from=0&to=${end}`,
-        ...Array.from({ length: end }, (_, n) => `${past}/guns/${gun}/at/${n + 1}/timestamp.json`),
-      ]),
-      // where nothing is published, this is no read: a key is made
-      ...alive.flatMap(({ gun }) =>
-        ['timestamp', 'snapshot'].map((role) => `/v2/${gun}/_trust/tuf/${role}.key`),
-      ),
-      '/v2/nobody/has/this/_trust/tuf/root.json',
-      '/v2/_trust/changefeed?records=1000',
-      '/v2/_trust/changefeed?records=-1000',
-      '/v2/_trust/changefeed?change_id=2&records=3',
-      `${past}/events?limit=1000`,
-      `${past}/expiring`,
-    ];
-  });
-}
-
-/** What a client sees of an answer, but for the clock of the server. */
-function seen({ status, headers, body }: Answer) {
-  const { date: _, ...lasting } = headers;
-  return { status, headers: lasting, body: body.toString('latin1') };
-}
-
-async function answersTo(url: string, paths: readonly string[]) {
-  const answers: Record<string, ReturnType<typeof seen>> = {};
-  for (const path of paths) answers[path] = seen(await exchange('GET', url + path));
-  return answers;
-}
-
 async function endAll(processes: readonly Process[]): Promise<void> {
   for (const process of processes) process.signal('SIGTERM');
   await Promise.all(processes.map((process) => process.ended()));
@@ -141,7 +74,7 @@ describe('a log that was restored into an empty database', () => {
   beforeAll(async () => {
     before = await startCluster();
     collection = await makeHistory(before.urls[0]);
-    paths = await pathsOf(before.databaseUrl);
+    paths = [...(await pathsOf(before.databaseUrl)), ...PATHS_OF_ALL];
     answers = await answersTo(before.urls[0], paths);
 
     after = await startCluster();
@@ -161,7 +94,7 @@ describe('a log that was restored into an empty database', () => {
   }, LIMIT);
 
   test('was asked for every file, by every name it has', () => {
-    const statuses = Map.groupBy(Object.values(answers), ({ status }) => status);
+    const statuses = Map.groupBy(answers.values(), ({ status }) => status);
     const count = (status: number) => statuses.get(status)?.length ?? 0;
 
     expect(count(200)).toBeGreaterThan(50);
@@ -173,7 +106,7 @@ describe('a log that was restored into an empty database', () => {
     const restored = await answersTo(after.urls[0], paths);
 
     for (const path of paths)
-      expect({ path, ...restored[path] }).toEqual({ path, ...answers[path] });
+      expect({ path, ...restored.get(path) }).toEqual({ path, ...answers.get(path) });
   });
 
   test('is found whole by fsck, with the head that the log had before', async () => {
