@@ -24,7 +24,8 @@ import { createMemorySigner } from '@scrivener/signing/memory';
 import { createAdmission, type Admission } from './admission/admission.ts';
 import { admissionMetrics } from './admission/admission-metrics.ts';
 import { createApp, type Deps } from './app.ts';
-import { createAuthenticate } from './auth/authenticate.ts';
+import { createAuthenticate, createRecallPuller } from './auth/authenticate.ts';
+import { createTokens } from './auth/tokens.ts';
 import { runBackground } from './renewal/background.ts';
 import type { Config } from './config.ts';
 import { expiryGauges, renewalCounter } from './renewal/expiry-metrics.ts';
@@ -89,6 +90,8 @@ export async function startServer(
   ];
   const metrics = createMetrics({ registers, sources, group });
   const { caching } = config;
+  const auth = config.auth && { ...config.auth, now };
+  const tokens = auth && createTokens(auth);
   const app = createApp({
     ...useCases,
     ...admitted(useCases, admission),
@@ -111,9 +114,7 @@ export async function startServer(
     logger,
     metrics,
     caching,
-    ...(config.auth && {
-      authenticate: createAuthenticate({ ...config.auth, now }),
-    }),
+    ...(auth && { authenticate: createAuthenticate(auth, tokens) }),
     clientOf: createClientOf(config.audit),
     gunPrefixes: config.gunPrefixes,
     limits: config.uploads,
@@ -122,8 +123,12 @@ export async function startServer(
     tls: config.tls,
     times: config.times,
     connections: config.connections,
-    ...(config.auth === undefined && {
-      hot: createHotAnswers({ kept, caching, metrics, logger }),
+    hot: createHotAnswers({
+      kept,
+      caching,
+      metrics,
+      logger,
+      recallPuller: tokens && createRecallPuller(tokens),
     }),
   });
 

@@ -1,16 +1,9 @@
 import type { IncomingMessage } from 'node:http';
+import type { Gun } from '@scrivener/tuf';
 import { challenge, type Challenger, type Wanted } from './challenge.ts';
-import type { Certificate } from './chain.ts';
 import { TokenError } from './error.ts';
-import { createKeyring } from './keys.ts';
-import {
-  checkClaims,
-  endOf,
-  parseToken,
-  readClaims,
-  verifySignature,
-  type Claims,
-} from './token.ts';
+import { endOf, type Claims } from './token.ts';
+import { createTokens, type Tokens, type TokensOptions } from './tokens.ts';
 import { NotaryError } from '../errors.ts';
 import type { Operation, Route } from '../paths.ts';
 
@@ -32,35 +25,32 @@ export interface Access {
  */
 export type Authenticate = (request: IncomingMessage, route: Route) => Promise<Access>;
 
-export interface TokenAuthOptions extends Challenger {
-  /** The `iss` of good tokens. Their `aud` is the `service`. */
-  readonly issuer: string;
-  /** The root certificate bundle, at least one. */
-  readonly rootCertBundle: readonly Certificate[];
-  readonly now: () => Date;
-}
+/**
+ * Who may pull this repository, by the token that is shown; at once, and undefined where the token is not
+ * known to be good, whatever is wrong with it: then the request has to be authenticated.
+ */
+export type RecallPuller = (authorization: string | undefined, gun: Gun) => Access | undefined;
+
+export interface TokenAuthOptions extends Challenger, TokensOptions {}
 
 /** Registry v2 token authentication. */
-export function createAuthenticate(options: TokenAuthOptions): Authenticate {
-  const { issuer, service, now } = options;
-  const keyring = createKeyring(options.rootCertBundle);
-
+export function createAuthenticate(
+  options: TokenAuthOptions,
+  tokens: Tokens = createTokens(options),
+): Authenticate {
   const check = async (
     authorization: string | undefined,
     wanted: Wanted,
     { operation }: Route,
   ): Promise<Access> => {
-    const token = parseToken(bearerOf(authorization));
-    await verifySignature(token, keyring.keyOf(token.header, now()));
-    const claims = readClaims(token);
-    checkClaims(claims, { issuer, audience: service, now: now() });
+    const claims = await tokens.claimsOf(bearerOf(authorization));
     const isAdmin = grants(claims.access, CATALOG);
     const isGranted = grants(claims.access, wanted);
     if (!isGranted && !(HISTORY.has(operation) && (isAdmin || pullsAnything(claims, wanted)))) {
       throw new TokenError('INSUFFICIENT_SCOPE', 'the token does not allow this');
     }
     return {
-      ...(claims.sub !== '' && { subject: claims.sub }),
+      ...whoIs(claims),
       isAdmin,
       mayPull: (gun) => isAdmin || grants(claims.access, repository(gun, 'pull')),
       until: endOf(claims),
@@ -86,13 +76,29 @@ export function createAuthenticate(options: TokenAuthOptions): Authenticate {
   };
 }
 
-/** Two words, parted by one blank. */
-function bearerOf(authorization = ''): string {
-  const [scheme, token, ...more] = authorization.split(' ');
-  if (scheme?.toLowerCase() !== 'bearer' || token === undefined || more.length > 0) {
-    throw new TokenError('NO_TOKEN', 'no bearer token');
-  }
+export function createRecallPuller(tokens: Pick<Tokens, 'recall'>): RecallPuller {
+  return (authorization, gun) => {
+    const compact = bearerIn(authorization);
+    const claims = compact === undefined ? undefined : tokens.recall(compact);
+    if (claims === undefined || !grants(claims.access, repository(gun, 'pull'))) return undefined;
+    return whoIs(claims);
+  };
+}
+
+function whoIs({ sub }: Claims): Pick<Access, 'subject'> {
+  return sub === '' ? {} : { subject: sub };
+}
+
+function bearerOf(authorization: string | undefined): string {
+  const token = bearerIn(authorization);
+  if (token === undefined) throw new TokenError('NO_TOKEN', 'no bearer token');
   return token;
+}
+
+/** Two words, parted by one blank. */
+function bearerIn(authorization = ''): string | undefined {
+  const [scheme, token, ...more] = authorization.split(' ');
+  return scheme?.toLowerCase() === 'bearer' && more.length === 0 ? token : undefined;
 }
 
 /** What an operation needs (WIRE §1.2); undefined where it is for everybody. */

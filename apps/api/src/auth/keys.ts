@@ -45,10 +45,17 @@ function readRoot(pem: string, path: string): Certificate {
 /** More than any token server sends: a chain has three or four. */
 const MAX_CERTIFICATES = 10;
 
+/** A key that the bundle vouches for. */
+interface Vouched {
+  readonly key: KeyObject;
+  /** Until then it does, in milliseconds of the epoch: no certificate in question ends before. */
+  readonly until: number;
+}
+
 /** Finds the key that a token is to be verified with, out of those that the bundle vouches for. */
 export interface Keyring {
   /** By the first of `x5c`, `jwk` and `kid` that there is (WIRE §13.2). Throws where nothing vouches. */
-  keyOf(header: TokenHeader, now: Date): KeyObject;
+  keyOf(header: TokenHeader, now: Date): Vouched;
 }
 
 export function createKeyring(bundle: readonly Certificate[]): Keyring {
@@ -60,13 +67,18 @@ export function createKeyring(bundle: readonly Certificate[]): Keyring {
   // again. Only what came with a good leaf is kept; who fills this up all the same costs us time, no more.
   const chained = new LRUCache<string, Certificate>({ max: 100 });
 
-  const known = (id: string) => {
-    const key = keys.get(id);
-    if (key === undefined) throw new TokenError('INVALID_TOKEN', 'signed by an unknown key');
-    return key;
+  const endOf = (certificates: readonly Certificate[], now: Date): number => {
+    const ends = [...certificates, ...bundle].map(({ x509 }) => x509.validToDate.getTime());
+    return Math.min(...ends.filter((end) => end >= now.getTime()));
   };
 
-  const fromChain = (given: readonly unknown[], now: Date) => {
+  const known = (id: string, now: Date): Vouched => {
+    const key = keys.get(id);
+    if (key === undefined) throw new TokenError('INVALID_TOKEN', 'signed by an unknown key');
+    return { key, until: endOf([], now) };
+  };
+
+  const fromChain = (given: readonly unknown[], now: Date): Vouched => {
     if (given.length > MAX_CERTIFICATES) {
       throw new TokenError('INVALID_TOKEN', `more than ${MAX_CERTIFICATES} certificates`);
     }
@@ -77,10 +89,10 @@ export function createKeyring(bundle: readonly Certificate[]): Keyring {
       throw new TokenError('INVALID_TOKEN', 'no certificate chain to the bundle');
     }
     for (const [index, certificate] of read.entries()) chained.set(x5c[index] ?? '', certificate);
-    return leaf.x509.publicKey;
+    return { key: leaf.x509.publicKey, until: endOf(read, now) };
   };
 
-  const fromJwk = (value: unknown, now: Date) => {
+  const fromJwk = (value: unknown, now: Date): Vouched => {
     const { data: jwk } = jsonWebKey.safeParse(value);
     if (jwk === undefined) throw new TokenError('INVALID_TOKEN', 'the jwk is no public key');
     const { kid, x5c, ...material } = jwk;
@@ -88,19 +100,19 @@ export function createKeyring(bundle: readonly Certificate[]): Keyring {
     if (kid !== undefined && kid !== id) {
       throw new TokenError('INVALID_TOKEN', 'the kid of the jwk is not its own');
     }
-    if (!Array.isArray(x5c)) return known(id);
-    const key = fromChain(x5c, now);
-    if (fingerprint(key) !== id) {
+    if (!Array.isArray(x5c)) return known(id, now);
+    const vouched = fromChain(x5c, now);
+    if (fingerprint(vouched.key) !== id) {
       throw new TokenError('INVALID_TOKEN', 'the jwk is not the key of its certificate');
     }
-    return key;
+    return vouched;
   };
 
   return {
     keyOf({ x5c, jwk, kid }, now) {
       if (x5c.length > 0) return fromChain(x5c, now);
       if (jwk !== undefined && jwk !== null) return fromJwk(jwk, now);
-      if (kid !== '') return known(kid);
+      if (kid !== '') return known(kid, now);
       throw new TokenError('INVALID_TOKEN', 'the token does not say which key signed it');
     },
   };

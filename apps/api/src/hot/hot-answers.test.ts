@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
 import { createLogger } from '@scrivener/runtime';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createAuthenticate, createRecallPuller } from '../auth/authenticate.ts';
+import { readCertificate } from '../auth/chain.ts';
+import { createTokens } from '../auth/tokens.ts';
 import { createMetrics } from '../monitoring/metrics.ts';
 import { firstPublish, gunOf, post } from '../testing/client.ts';
 import { startTestServer, type TestServer } from '../testing/server.ts';
+import { certify, goodClaims, ISSUER, SERVICE, signToken, type Claims } from '../testing/tokens.ts';
 
 const GUN = gunOf('docker.io/library/alpine');
 const at = (file: string, gun: string = GUN) => `/v2/${gun}/_trust/tuf/${file}`;
@@ -200,5 +204,109 @@ describe('an answer from memory', () => {
     const [memory = '', other = ''] = lines.filter((line) => line.includes('root.json'));
     expect(fields(memory)).toEqual(fields(other));
     expect(Number(await counted())).toBe(before + 2);
+  });
+});
+
+const ask = (server: TestServer, ...authorization: readonly string[]) =>
+  server.raw(
+    get(at('root.json'), 'Host: x', ...authorization.map((value) => `Authorization: ${value}`)),
+  );
+
+describe('where tokens are asked for', () => {
+  let now: Date;
+  let closed: TestServer;
+  let closedExpress: TestServer;
+  let tokenFor: (name: string, claims?: Claims) => Promise<string>;
+  beforeAll(async () => {
+    const { certificate, x5c, privateKey } = await certify({ name: 'signer' });
+    tokenFor = async (name, claims) => {
+      const access = [{ type: 'repository', name, actions: ['pull'] }];
+      return signToken(privateKey, { alg: 'ES256', x5c: [x5c] }, goodClaims({ access, ...claims }));
+    };
+    const auth = {
+      realm: 'https://tokens.example/',
+      issuer: ISSUER,
+      service: SERVICE,
+      autoredirect: false,
+      rootCertBundle: [readCertificate(certificate.raw)],
+      now: () => now,
+    };
+    const tokens = createTokens(auth);
+    const deps = { ...hot.deps, authenticate: createAuthenticate(auth, tokens) };
+    closed = await startTestServer({ deps, recallPuller: createRecallPuller(tokens) });
+    closedExpress = await startTestServer({ deps, hot: false });
+  });
+  beforeEach(() => {
+    now = new Date();
+  });
+  afterAll(async () => {
+    await closedExpress.close();
+    await closed.close();
+  });
+
+  test('a token that was good before is let in, byte for byte as by Express', async () => {
+    const bearer = `bearer ${await tokenFor(GUN)}`;
+    const first = await ask(closed, bearer);
+    expect(fromMemory).toBe(0);
+
+    const second = await ask(closed, bearer);
+
+    expect(fromMemory).toBe(1);
+    expect(undated(second)).toBe(undated(first));
+    expect(second).toContain(root);
+    const [one = '', two = ''] = lines.filter((line) => line.includes('root.json'));
+    expect(fields(one)).toEqual(fields(two));
+    expect(fields(two)).toMatchObject({ 'auth.user.name': 'somebody' });
+  });
+
+  test.each<[string, (good: string) => Promise<readonly string[]> | readonly string[]]>([
+    ['no token', () => []],
+    ['a token for another repository', async () => [`Bearer ${await tokenFor('other')}`]],
+    ['a token that was changed', (good) => [`Bearer ${good.slice(0, -8)}AAAAAAAA`]],
+    ['a token and more', (good) => [`Bearer ${good} x`]],
+    ['another scheme', (good) => [`Basic ${good}`]],
+    ['nothing, and a good token behind it', (good) => ['Bearer', `Bearer ${good}`]],
+  ])('%s is left to Express, which refuses it', async (_what, authorizationOf) => {
+    const good = await tokenFor(GUN);
+    await ask(closed, `Bearer ${good}`);
+    const authorization = await authorizationOf(good);
+    await ask(closed, ...authorization);
+
+    const answer = await ask(closed, ...authorization);
+
+    expect(fromMemory).toBe(0);
+    expect(answer).toMatch(/^HTTP\/1.1 401 /);
+    expect(undated(answer)).toBe(undated(await ask(closedExpress, ...authorization)));
+  });
+
+  test('a token is let in until it ends and not before it begins', async () => {
+    const bearer = `Bearer ${await tokenFor(GUN)}`;
+    await ask(closed, bearer);
+    const real = now.getTime();
+
+    for (const [seconds, status] of [
+      [359, 200],
+      [362, 401],
+      [0, 200],
+      [-72, 401],
+    ] as const) {
+      now = new Date(real + seconds * 1_000);
+      expect(await ask(closed, bearer)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    }
+    expect(fromMemory).toBe(2);
+  });
+
+  test('a token is let in no longer than the certificate of its key', async () => {
+    const exp = Math.floor(now.getTime() / 1_000) + 86_400;
+    const bearer = `Bearer ${await tokenFor(GUN, { exp })}`;
+    await ask(closed, bearer);
+    const real = now.getTime();
+    now = new Date(real + 3_500_000);
+    expect(await ask(closed, bearer)).toMatch(/^HTTP\/1.1 200 /);
+
+    now = new Date(real + 3_700_000);
+
+    expect(await ask(closed, bearer)).toMatch(/^HTTP\/1.1 401 /);
+    expect(fromMemory).toBe(1);
   });
 });

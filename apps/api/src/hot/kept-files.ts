@@ -3,6 +3,7 @@ import type { Gun } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
 import type { CachePolicy } from '../caching.ts';
 import type { Operation } from '../paths.ts';
+import { isSmall, type PreparedAnswer } from './prepared-answer.ts';
 
 /** A file that may be answered with until then; for as long as nothing happens where it is absent. */
 export interface ReadFile {
@@ -17,6 +18,8 @@ export interface KeptFile extends ReadFile {
   readonly kind: keyof CachePolicy;
   /** Whether a request target that reads like the path leads there: no escapes, and no query. */
   readonly isPlain: boolean;
+  /** What its answers are made of, once there was one. */
+  prepared?: PreparedAnswer;
 }
 
 /** What is read under a path: everything but the file itself follows from the path. */
@@ -47,13 +50,6 @@ const MEANS_MORE = /[%?]/;
 
 /** What an entry takes besides its bytes and its path, about. */
 const OVERHEAD = 1_000;
-
-/** Up to which size a file is in memory twice, in bytes: what is sent is made of it once. */
-const SMALL = 16 * 1024;
-
-export function isSmall({ byteLength }: Uint8Array): boolean {
-  return byteLength <= SMALL;
-}
 
 /**
  * Files in memory, the most recently used up to `bytes`; all those of a repository go when something

@@ -14,6 +14,7 @@ import { createMemorySigner } from '@scrivener/signing/memory';
 import { DEFAULT_GUARD } from '@scrivener/tuf';
 import { ensureCertificates } from '../../../../fixtures/certificates.ts';
 import { createAdmission } from '../admission/admission.ts';
+import type { RecallPuller } from '../auth/authenticate.ts';
 import { createApp, type Deps } from '../app.ts';
 import { createFeed } from '../history/feed.ts';
 import { createPastTurnstile, createStreams } from '../history/streams.ts';
@@ -30,6 +31,8 @@ export interface TestServerOptions {
   readonly tls?: boolean | 'mutual';
   /** Whether what is in memory is answered before Express sees it; so it is where absent. */
   readonly hot?: boolean;
+  /** Who is let in there, where `deps` ask for tokens. */
+  readonly recallPuller?: RecallPuller;
   readonly times?: Partial<TimeLimits>;
   /** The clock of the use cases. */
   readonly now?: () => Date;
@@ -68,7 +71,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const tls = options.tls ? await makeCertificates(options.tls === 'mutual') : undefined;
   const server = createServer(createApp(deps), {
     tls: tls?.files,
-    hot: options.hot === false ? undefined : hotOf(deps),
+    hot: options.hot === false ? undefined : hotOf(deps, options.recallPuller),
     times: { headersMs: 60_000, requestMs: 300_000, idleMs: 5_000, ...times },
   });
   const { port } = await server.listen(0, '127.0.0.1');
@@ -107,10 +110,11 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   };
 }
 
-/** As the program does it. */
-function hotOf(deps: Deps): HotAnswer | undefined {
+/** As the program does it; nothing is answered before Express where only that asks for tokens. */
+function hotOf(deps: Deps, recallPuller?: RecallPuller): HotAnswer | undefined {
   const { kept = keepNothing, authenticate } = deps;
-  return authenticate === undefined ? createHotAnswers({ ...deps, kept }) : undefined;
+  if (authenticate !== undefined && recallPuller === undefined) return undefined;
+  return createHotAnswers({ ...deps, kept, recallPuller });
 }
 
 function composeInMemory(now: () => Date, signal: AbortSignal): Deps {
