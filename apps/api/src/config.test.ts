@@ -42,7 +42,7 @@ test('the smallest configuration has these defaults', () => {
     trustService: { type: 'local' },
     storage: { backend: 'memory' },
     caching: { current: 300, consistent: 2_592_000 },
-    memoryBytes: 64 * 1024 * 1024,
+    memoryBytes: 32 * 1024 * 1024,
     address: { port: 4443, written: ':4443' },
     workers: 1,
     tls: undefined,

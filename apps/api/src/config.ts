@@ -149,7 +149,7 @@ export const serverSettings = z.object({
     .prefault({}),
   caching: z
     .object({
-      memory_mb: whole(64, { min: 0, max: 100_000 }).describe(
+      memory_mb: whole(32, { min: 0, max: 100_000 }).describe(
         'MiB of downloads that a process keeps in memory; 0: each is read from the store',
       ),
       max_age: z

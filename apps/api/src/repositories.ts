@@ -12,11 +12,11 @@ import type { Gun, Metafile, RoleName, Sha256 } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
 
 /** Bytes of trusted metafiles that one process keeps at hand. */
-const CACHED_BYTES = 32 * 1024 * 1024;
+const CACHED_BYTES = 16 * 1024 * 1024;
 /** Larger files are read again when they are needed. */
 const LARGEST_CACHED = 4 * 1024 * 1024;
 /** Bytes of folded repositories that one process keeps at hand, roughly. */
-const FOLDED_BYTES = 16 * 1024 * 1024;
+const FOLDED_BYTES = 8 * 1024 * 1024;
 
 /**
  * The write side's view of the log. What it remembers cannot go stale: bytes have their checksum as

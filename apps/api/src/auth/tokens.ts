@@ -30,8 +30,8 @@ interface Verified {
   readonly until: number;
 }
 
-/** Bytes of good tokens that are remembered, roughly: some two thousand. */
-const REMEMBERED = 8 * 1024 * 1024;
+/** Bytes of good tokens that are remembered, roughly: some thousand. */
+const REMEMBERED = 4 * 1024 * 1024;
 
 /** Who and when a token is for is looked at each time. What is remembered is known by a digest: no token stays in memory. */
 export function createTokens({ issuer, service, rootCertBundle, now }: TokensOptions): Tokens {

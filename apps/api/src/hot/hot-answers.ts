@@ -47,24 +47,23 @@ export function createHotAnswers({
     const { method = '', url = '' } = req;
     if (method !== 'GET' || req.httpVersion !== '1.1') return false;
     const file = kept.find(url);
-    if (file?.isPlain !== true || file.file.bytes.byteLength === 0) return false;
+    if (file?.isPlain !== true || file.body.length === 0) return false;
     const question = read(req.rawHeaders, method.length + url.length);
     if (question === undefined || req.socket.readableEnded) return false;
     const access = recallPuller === undefined ? {} : recallPuller(question.authorization, file.gun);
     if (access === undefined) return false;
 
-    file.prepared ??= prepareAnswer(file.file, file.kind, caching);
-    const { ok, unchanged, body, bytes } = file.prepared;
-    const isUnchanged =
-      question.ifNoneMatch !== undefined && isAtHand(question.ifNoneMatch, file.file);
+    file.prepared ??= prepareAnswer(file, caching);
+    const { ok, unchanged } = file.prepared;
+    const isUnchanged = question.ifNoneMatch !== undefined && isAtHand(question.ifNoneMatch, file);
     res.removeHeader('Connection'); // it persists without a word
     if (isUnchanged) res.writeHead(304, unchanged).end();
-    else res.writeHead(200, ok).end(body, 'latin1');
+    else res.writeHead(200, ok).end(file.body, 'latin1');
 
     if (hasTraces()) nameRequest(method, file.operation);
     const microseconds = (performance.now() - started) * 1000;
     const code = isUnchanged ? 304 : 200;
-    const responseBytes = isUnchanged ? 0 : bytes;
+    const responseBytes = isUnchanged ? 0 : file.body.length;
     const requestBytes = question.bytes;
     metrics.observeKept(file.operation, { code, microseconds, requestBytes, responseBytes });
     if (logger.isLevelEnabled('info')) {

@@ -78,7 +78,7 @@ describe('files in memory', () => {
 
     expect((await reading)?.version).toBe(1n);
     expect((await later)?.version).toBe(2n);
-    expect(kept.find('/x')?.file.version).toBe(2n);
+    expect(kept.find('/x')?.version).toBe(2n);
   });
 
   test('are neither answered nor kept while the reader may not, nor is a reading shared', async () => {

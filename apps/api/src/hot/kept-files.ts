@@ -3,7 +3,7 @@ import type { Gun } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
 import type { CachePolicy } from '../caching.ts';
 import type { Operation } from '../paths.ts';
-import { isSmall, type PreparedAnswer } from './prepared-answer.ts';
+import type { PreparedAnswer } from './prepared-answer.ts';
 
 /** A file that may be answered with until then; for as long as nothing happens where it is absent. */
 export interface ReadFile {
@@ -12,13 +12,19 @@ export interface ReadFile {
 }
 
 /** A file as it is kept, under its path. */
-export interface KeptFile extends ReadFile {
+export interface KeptFile extends Omit<PublishedFile, 'bytes'> {
   readonly gun: Gun;
   readonly operation: Operation;
   readonly kind: keyof CachePolicy;
+  readonly until: Date | undefined;
   /** Whether a request target that reads like the path leads there: no escapes, and no query. */
   readonly isPlain: boolean;
-  /** What its answers are made of, once there was one. */
+  /**
+   * As a string where it is small, one character for each byte: Node sends that in one piece with the
+   * head, and a download costs a tenth less; and it needs no memory outside of the heap.
+   */
+  readonly body: string | Uint8Array;
+  /** The headers of its answers, once there was one. */
   prepared?: PreparedAnswer;
 }
 
@@ -48,8 +54,11 @@ interface Reading {
 const PLAIN = /^[!-~]+$/;
 const MEANS_MORE = /[%?]/;
 
+/** Up to which size a file is kept as a string, in bytes. */
+const SMALL = 16 * 1024;
+
 /** What an entry takes besides its bytes and its path, about. */
-const OVERHEAD = 1_000;
+const OVERHEAD = 2_000;
 
 /**
  * Files in memory, the most recently used up to `bytes`; all those of a repository go when something
@@ -64,8 +73,7 @@ export function createKeptFiles(
   const readings = new Map<Gun, Map<string, Reading>>();
   const files = new LRUCache<string, KeptFile>({
     maxSize: bytes,
-    sizeCalculation: ({ file: { bytes } }, path) =>
-      bytes.byteLength * (isSmall(bytes) ? 2 : 1) + 2 * path.length + OVERHEAD,
+    sizeCalculation: ({ body }, path) => body.length + 2 * path.length + OVERHEAD,
     dispose({ gun }, path, reason) {
       if (reason !== 'set') forgetPath(gun, path);
     },
@@ -97,14 +105,22 @@ export function createKeptFiles(
     return kept?.until !== undefined && kept.until <= now() ? undefined : kept;
   };
 
-  const keep = ({ path, ...wanted }: Wanted, { file, until }: ReadFile) => {
-    // The driver's bytes may be part of much more that would be kept with them.
-    const bytes = Buffer.allocUnsafeSlow(file.bytes.byteLength);
-    bytes.set(file.bytes);
-    files.set(path, { ...wanted, file: { ...file, bytes }, until, isPlain: isPlain(path) });
+  const keep = ({ path, gun, operation, kind }: Wanted, { file, until }: ReadFile) => {
+    const { bytes, version, sha256, publishedAt } = file;
+    files.set(path, {
+      gun,
+      operation,
+      kind,
+      until,
+      isPlain: isPlain(path),
+      version,
+      sha256,
+      publishedAt,
+      body: bodyOf(bytes),
+    });
     if (!files.has(path)) return; // it was too big
-    const paths = pathsOf.get(wanted.gun) ?? new Set();
-    pathsOf.set(wanted.gun, paths.add(path));
+    const paths = pathsOf.get(gun) ?? new Set();
+    pathsOf.set(gun, paths.add(path));
   };
 
   /** Whoever comes while the reading is not void may have what it finds. */
@@ -130,12 +146,25 @@ export function createKeptFiles(
     find,
     async read(wanted, load) {
       const kept = find(wanted.path);
-      if (kept !== undefined) return kept.file;
+      if (kept !== undefined) return fileOf(kept);
       if (!reader.mayAnswer()) return (await load())?.file;
       const underWay = readings.get(wanted.gun)?.get(wanted.path) ?? begin(wanted, load);
       return (await underWay.found)?.file;
     },
   };
+}
+
+/** A copy: the driver's bytes may be part of much more that would be kept with them. */
+function bodyOf(bytes: Uint8Array): KeptFile['body'] {
+  if (bytes.byteLength <= SMALL) return Buffer.from(bytes).toString('latin1');
+  const copy = Buffer.allocUnsafeSlow(bytes.byteLength);
+  copy.set(bytes);
+  return copy;
+}
+
+function fileOf({ body, version, sha256, publishedAt }: KeptFile): PublishedFile {
+  const bytes = typeof body === 'string' ? Buffer.from(body, 'latin1') : body;
+  return { bytes, version, sha256, publishedAt };
 }
 
 function isPlain(path: string): boolean {
