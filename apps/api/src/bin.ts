@@ -1,5 +1,5 @@
-#!/usr/bin/env node
-// What npm installs as a command.
+#!/usr/bin/env -S node --max-semi-space-size=4
+// What npm installs as a command. For the option see docs/production.md, "Memory".
 
 // oxlint-disable-next-line import/no-unassigned-import -- it watches what is loaded after it
 import '@scrivener/runtime/telemetry';

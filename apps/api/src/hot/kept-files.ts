@@ -24,7 +24,7 @@ export interface KeptFile extends Omit<PublishedFile, 'bytes'> {
    * head, and a download costs a tenth less; and it needs no memory outside of the heap.
    */
   readonly body: string | Uint8Array;
-  /** The headers of its answers, once there was one. */
+  /** The headers of its answers, by the one policy of the process, once there was one. */
   prepared?: PreparedAnswer;
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { firstPublish, gunOf, post } from '../testing/client.ts';
+import { keepNothing } from '../hot/kept-files.ts';
 import { startTestServer, type TestServer } from '../testing/server.ts';
 
 const GUN = gunOf('docker.io/library/alpine');
@@ -265,7 +266,10 @@ test('a path with a line break is no page', async () => {
 test('caching can be forbidden', async () => {
   const { readModel, ...deps } = server.deps;
   const caching = { current: 0, consistent: 0 };
-  const uncached = await startTestServer({ deps: { ...deps, readModel, caching } });
+  // what is kept has the headers of the process that keeps it
+  const uncached = await startTestServer({
+    deps: { ...deps, readModel, caching, kept: keepNothing },
+  });
 
   for (const file of ['root.json', '1.root.json', 'timestamp.json']) {
     const { headers } = await uncached.request('GET', at(file));
