@@ -106,6 +106,9 @@ async function measureStack(ground: Ground): Promise<Findings> {
   const contenders: [Contender, ...Contender[]] = [first];
   const old = options.old && stack !== undefined ? await startOld(ground) : undefined;
   if (old !== undefined) contenders.push(old.contender);
+  if (options.workers > 1 && stack !== undefined) {
+    contenders.push(await startSeveral(ground));
+  }
 
   const load = { contenders, clients, files, seconds };
   const works: Work[] = [];
@@ -206,6 +209,15 @@ async function startStack(ground: Ground, name: string, filled = 0): Promise<Ben
   const stack = await startBenchStack({ name, postgres, filled });
   ground.closers.defer(() => stack.stop());
   return stack;
+}
+
+/** Our programs once more, but for an API of several processes. */
+async function startSeveral({ options, closers, postgres }: Ground): Promise<Contender> {
+  const { workers: processes } = options;
+  const name = `scrivener, ${processes} processes`;
+  const stack = await startBenchStack({ name, postgres: await postgres(), processes });
+  closers.defer(() => stack.stop());
+  return contend(stack.subject, closers);
 }
 
 async function startOld({

@@ -32,6 +32,9 @@ describe('readOptions', () => {
   test.each([
     [['writes'], 'not writes'],
     [['--runs', '0'], '--runs wants whole numbers above 0'],
+    [['--workers', 'auto'], '--workers wants whole numbers above 0'],
+    [['--seconds', '0.0'], '--seconds wants a number above 0'],
+    [['--seconds', '.5'], '--seconds wants a number above 0'],
     [['--clients', '1,,2'], '--clients wants'],
     [['--pid', '12'], '--pid wants NAME=PID'],
     [['--fast'], '--fast'],

@@ -33,6 +33,8 @@ export interface Options {
   readonly versions: number;
   /** Collections that are there before anything is published. */
   readonly filled: number;
+  /** Processes of an API that is measured besides; none where it is 1. */
+  readonly workers: number;
   readonly format: Format;
   readonly json: string | undefined;
   readonly compare: string | undefined;
@@ -55,8 +57,9 @@ names, all but flat. See docs/performance.md.
   --ca FILE          whom to believe there; the CA of development where absent
   --pid NAME=PID     a process behind it on this machine whose CPU and memory to tell; may be repeated
   --old              the old server as well, in its production shape, from Debian's package
+  --workers N        beside one with a single process, an API of so many (\`server.workers\`)
   --runs N           of each side (5)
-  --seconds N        of each run (3)
+  --seconds N        of each run (3); of wrk 1 at least
   --clients N,N      that publish at a time (1,16,64)
   --collections N    that are read (1000)
   --files N,N        targets in a targets file (10,1000)
@@ -82,7 +85,7 @@ export function readOptions(words: readonly string[]): Options | undefined {
     watched: (values.pid ?? []).map(watchedOf),
     old: values.old === true,
     runs: whole('runs', values.runs),
-    seconds: whole('seconds', values.seconds),
+    seconds: seconds(values.seconds),
     clients: wholes('clients', values.clients),
     collections: whole('collections', values.collections),
     files: wholes('files', values.files),
@@ -90,6 +93,7 @@ export function readOptions(words: readonly string[]): Options | undefined {
     replayed: whole('replayed', values.replayed),
     guns: whole('guns', values.guns),
     versions: whole('versions', values.versions),
+    workers: whole('workers', values.workers),
     filled: values.filled === '0' ? 0 : whole('filled', values.filled),
     format: values.markdown === true ? 'markdown' : 'text',
     json: values.json,
@@ -115,6 +119,7 @@ function parse(words: readonly string[]) {
       guns: { type: 'string', default: '1000000' },
       versions: { type: 'string', default: '1000' },
       filled: { type: 'string', default: '0' },
+      workers: { type: 'string', default: '1' },
       markdown: { type: 'boolean' },
       json: { type: 'string' },
       compare: { type: 'string' },
@@ -141,5 +146,12 @@ const wholes = (name: string, text: string) => text.split(',').map((each) => who
 
 function whole(name: string, text: string): number {
   if (!/^[1-9]\d{0,7}$/.test(text)) throw new UsageError(`--${name} wants whole numbers above 0`);
+  return Number(text);
+}
+
+function seconds(text: string): number {
+  if (!/^\d{1,5}(?:\.\d)?$/.test(text) || Number(text) === 0) {
+    throw new UsageError('--seconds wants a number above 0, with one decimal at most');
+  }
   return Number(text);
 }

@@ -1,8 +1,10 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { startCluster, type Cluster } from '../e2e/cluster.ts';
+import { exchange } from '../e2e/tuf-http.ts';
 import { startPostgres } from '../scripts/postgres.ts';
 import { fill } from './fill/fill.ts';
 import type { Subject } from './subject.ts';
@@ -65,15 +67,18 @@ export interface StackOptions {
   readonly postgres: BenchPostgres;
   /** Collections that are there from the start; none where absent. */
   readonly filled?: number;
+  /** Of the API; one where absent. */
+  readonly processes?: number;
 }
 
 export async function startBenchStack({
   name,
   postgres,
   filled = 0,
+  processes = 1,
 }: StackOptions): Promise<BenchStack> {
   const cluster = await startCluster({
-    environment: QUIET,
+    environment: { ...QUIET, NOTARY_SERVER_SERVER_WORKERS: String(processes) },
     postgresUrl: postgres.url,
     durableQueue: true,
     currentMaxAge: 5,
@@ -81,6 +86,7 @@ export async function startBenchStack({
       if (filled > 0) await fill(urls, filled);
     },
   });
+  if (processes > 1) await untilServing(cluster, processes);
   const redis = { name: 'redis', pid: cluster.redis.pid, port: cluster.redis.port };
   const ours = (['api', 'signer-worker', 'projector'] as const).flatMap((program) =>
     cluster.processes[program].map(({ pid }) => ({ name: program, pid })),
@@ -96,4 +102,13 @@ export async function startBenchStack({
     redis,
     stop: () => cluster.stop(),
   };
+}
+
+/** The first of them says that it is healthy while the others still start. */
+async function untilServing({ urls }: Cluster, processes: number): Promise<void> {
+  for (;;) {
+    const { body } = await exchange('GET', `${urls[0]}/metrics`);
+    if (body.toString().includes(`\nscrivener_workers ${processes}\n`)) return;
+    await sleep(50);
+  }
 }

@@ -72,7 +72,13 @@ export async function findWrk(): Promise<Wrk> {
     run: async (url, paths, { connections, seconds }) => {
       writeFileSync(list, `${paths.join('\n')}\n`);
       const threads = Math.min(THREADS, connections);
-      const options = [`-t${threads}`, `-c${connections}`, `-d${seconds}s`, '-s', script];
+      const options = [
+        `-t${threads}`,
+        `-c${connections}`,
+        `-d${Math.ceil(seconds)}s`,
+        '-s',
+        script,
+      ];
       const { stdout } = await promisify(execFile)(command, [...options, url, '--', list], { env });
       return sampleOf(stdout);
     },
