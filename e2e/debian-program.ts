@@ -10,8 +10,10 @@ interface Program {
 
 interface DebianProgram {
   readonly name: string;
-  readonly folder: 'bin' | 'sbin';
-  readonly packages: readonly string[];
+  /** Below `/usr`. */
+  readonly folder: 'bin' | 'sbin' | 'lib/postgresql/15/bin';
+  /** The first of them names the libraries that are wanted as well. */
+  readonly packages: readonly [string, ...string[]];
 }
 
 /** The installed one, else Debian's, unpacked below `.cache`. Throws `SetUpError`. */
@@ -20,7 +22,7 @@ export async function findDebianProgram(debian: DebianProgram): Promise<Program>
   const installed = findOnPath(name) ?? findOnPath(name, `/usr/${folder}`);
   if (installed !== undefined) return { command: installed, env: process.env };
   try {
-    const unpacked = await unpackDebianPackages({ name, packages, librariesOf: name });
+    const unpacked = await unpackDebianPackages({ name, packages, librariesOf: packages[0] });
     const processor = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
     return {
       command: join(unpacked, 'usr', folder, name),

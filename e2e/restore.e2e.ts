@@ -1,46 +1,59 @@
 // Nothing is left but a dump of the log. Restored into an empty database, it has to give the answers
 // that were given before, byte for byte. Pictures are left out, for there is a line for "now" in them.
 
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fsck } from '../apps/projector/src/fsck/fsck.ts';
+import { ROOT } from '../scripts/places.ts';
 import { answersTo, PATHS_OF_ALL, pathsOf, withClient } from './answers.ts';
 import { startCluster, type Cluster, type Process } from './cluster.ts';
 import { addTarget, createCollection, type Collection } from './collection.ts';
+import { findDebianProgram } from './debian-program.ts';
 import { exchange, getFile, postUpdate } from './tuf-http.ts';
 
 /** Two stacks are started, one after the other. */
 const LIMIT = 120_000;
-/** The tables that hold the truth (docs/production.md). */
-const LOG = ['files', 'events', 'log_head'] as const;
 
-type Dump = ReadonlyMap<(typeof LOG)[number], readonly string[]>;
-
-/** Each row in the text form of its type, as a dump of plain SQL has them. */
-async function dumpLog(url: string): Promise<Dump> {
-  return withClient(url, async (client) => {
-    const dump = new Map<(typeof LOG)[number], readonly string[]>();
-    for (const table of LOG) {
-      const { rows } = await client.query<{ line: string }>(
-        `select t::text as line from ${table} t`,
-      );
-      dump.set(
-        table,
-        rows.map(({ line }) => line),
-      );
-    }
-    return dump;
+/** Runs one of `docs/examples` as its first lines and docs/databases.md say, with Debian's psql. */
+async function psql(url: string, file: string, folder: string): Promise<void> {
+  const { command, env } = await findDebianProgram({
+    name: 'psql',
+    folder: 'lib/postgresql/15/bin',
+    packages: ['postgresql-client-15'],
   });
+  const path = join(ROOT, 'docs/examples', file);
+  const said = `--   psql "$X" (.*) --file ${file}`.replace('$X', String.raw`\$(?:FROM|TO)`);
+  const [, flags] = new RegExp(`^${said}$`, 'm').exec(readFileSync(path, 'utf8')) ?? [];
+  if (flags === undefined) throw new Error(`${file} does not say how to run it`);
+  if (!readFileSync(join(ROOT, 'docs/databases.md'), 'utf8').includes(flags)) {
+    throw new Error(`docs/databases.md says something else than ${file}`);
+  }
+  const words = [url, ...flags.split(' '), '--file', path];
+  await promisify(execFile)(command, words, { cwd: folder, env });
 }
 
-async function restoreLog(url: string, dump: Dump): Promise<void> {
-  await withClient(url, async (client) => {
-    await client.query('truncate log_head'); // migrations put a row there
-    for (const [table, lines] of dump) {
-      await client.query(
-        `insert into ${table} select (line::${table}).* from unnest($1::text[]) as line`,
-        [lines],
-      );
-    }
+/** One of the projector's commands, as the owner of the database. */
+async function command(program: string, url: string, ...words: readonly string[]) {
+  const path = join(ROOT, 'apps/projector/src', program);
+  const env = { ...process.env, NOTARY_SERVER_STORAGE_DB_URL: url };
+  const { stdout } = await promisify(execFile)(process.execPath, [path, ...words], { env });
+  return stdout;
+}
+
+/** All rows of the read model in a schema, where no generation but the first was ever live. */
+async function rowsIn(url: string, schema: string): Promise<unknown> {
+  return withClient(url, async (client) => {
+    const { rows } = await client.query(
+      `select 'metafiles' as name, to_jsonb(row) - 'slot' as row from ${schema}.metafiles as row
+       union all select 'changefeed', to_jsonb(row) - 'slot' from ${schema}.changefeed as row
+       union all select 'expiries', to_jsonb(row) - 'slot' from ${schema}.expiries as row
+       order by 1, 2`,
+    );
+    return rows;
   });
 }
 
@@ -66,6 +79,9 @@ async function makeHistory(url: string): Promise<Collection> {
 const check = ({ databaseUrl }: Cluster) => fsck({ url: databaseUrl, threads: 1, expected: [] });
 
 describe('a log that was restored into an empty database', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dump-'));
+  const past = join(folder, 'past');
+  const told: string[] = [];
   let before: Cluster;
   let after: Cluster;
   let collection: Collection;
@@ -80,7 +96,13 @@ describe('a log that was restored into an empty database', () => {
     after = await startCluster();
     const programs = [...after.processes.api, ...after.processes.projector];
     await endAll(programs);
-    await restoreLog(after.databaseUrl, await dumpLog(before.databaseUrl));
+    await psql(before.databaseUrl, 'dump-log.sql', folder);
+    await psql(after.databaseUrl, 'restore-log.sql', folder);
+    told.push(
+      await command('replay.ts', after.databaseUrl, '--into', 'schema:past'),
+      await command('replay.ts', after.databaseUrl, '--into', past),
+      await command('fsck.ts', after.databaseUrl, '--quiet'),
+    );
     for (const process of programs) process.start();
     await after.healthy();
     await vi.waitFor(async () => {
@@ -91,6 +113,7 @@ describe('a log that was restored into an empty database', () => {
   afterAll(async () => {
     await after?.stop();
     await before?.stop();
+    rmSync(folder, { recursive: true, force: true });
   }, LIMIT);
 
   test('was asked for every file, by every name it has', () => {
@@ -107,6 +130,32 @@ describe('a log that was restored into an empty database', () => {
 
     for (const path of paths)
       expect({ path, ...restored.get(path) }).toEqual({ path, ...answers.get(path) });
+  });
+
+  test('is replayed and verified before anything was projected', async () => {
+    const [schema, directory, verdict] = told;
+    expect(schema).toMatch(/^past is what the log was at position \d+\n$/);
+    expect(directory).toContain('is what the log was at position');
+    expect(verdict).toContain('nothing is wrong');
+    const rows = await rowsIn(after.databaseUrl, 'past');
+    expect(rows).toEqual(await rowsIn(before.databaseUrl, 'public'));
+    const served = [...answers].filter(
+      ([path, { status }]) => /tuf\/.*json$/.test(path) && status === 200,
+    );
+    const files = readdirSync(past, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name !== '.replay.json')
+      .map((entry) => join(entry.parentPath, entry.name));
+    const wire = served.filter(([path]) => path.startsWith('/v2/'));
+    for (const [path, { body }] of wire) {
+      expect(readFileSync(past + path, 'latin1')).toBe(body);
+    }
+    expect(files).toHaveLength(new Set(wire.map(([path]) => path)).size);
+  });
+
+  test('cannot be put where a log is already', async () => {
+    await expect(psql(after.databaseUrl, 'restore-log.sql', folder)).rejects.toThrow(
+      'duplicate key',
+    );
   });
 
   test('is found whole by fsck, with the head that the log had before', async () => {
