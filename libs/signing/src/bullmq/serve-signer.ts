@@ -136,31 +136,44 @@ export function serveSigner({
     return { ok: true, answers: await Promise.all(answers) };
   };
   const connection = connectionOf(redis);
-  const worker = new Worker<unknown, SealedAnswer>(
+  const perform = async (job: Job): Promise<SealedAnswer> => {
+    const { id, name } = placeOf(job);
+    const seal = (answer: SignResult | CreateKeyResult | BatchResult | ProbeResult) =>
+      sealAnswer(keys, id, answer);
+    const asked = accept(job);
+    if (typeof asked === 'string') {
+      onRefused(asked, id);
+      return seal(notAccepted(asked));
+    }
+    if (name === 'probe') return seal({ ok: true, keys: await succeeds(check) });
+    // Its worker died, maybe of one of the questions: alone that one harms nobody else.
+    if (name === 'batch') return seal(await answerBatch(asked.data, job.stalledCounter > 0));
+    try {
+      return seal(await answerOne({ id, name, data: asked.data }, carrierOf(job.opts)));
+    } catch (error) {
+      // The message lies in Redis afterwards, where nobody needs to know more (the cause does not).
+      throw new Error('the job failed; the log of the worker says why', { cause: error });
+    }
+  };
+  // BullMQ begins no job while it could take another one: it asks Redis first whether there is any. So a
+  // worker that is idle says that it takes one, and more as soon as that one is begun.
+  let atWork = 0;
+  const worker: Worker<unknown, SealedAnswer> = new Worker<unknown, SealedAnswer>(
     SIGNING_QUEUE,
     async (job) => {
-      const { id, name } = placeOf(job);
-      const seal = (answer: SignResult | CreateKeyResult | BatchResult | ProbeResult) =>
-        sealAnswer(keys, id, answer);
-      const asked = accept(job);
-      if (typeof asked === 'string') {
-        onRefused(asked, id);
-        return seal(notAccepted(asked));
-      }
-      if (name === 'probe') return seal({ ok: true, keys: await succeeds(check) });
-      // Its worker died, maybe of one of the questions: alone that one harms nobody else.
-      if (name === 'batch') return seal(await answerBatch(asked.data, job.stalledCounter > 0));
+      atWork += 1;
+      worker.concurrency = concurrency;
       try {
-        return seal(await answerOne({ id, name, data: asked.data }, carrierOf(job.opts)));
-      } catch (error) {
-        // The message lies in Redis afterwards, where nobody needs to know more (the cause does not).
-        throw new Error('the job failed; the log of the worker says why', { cause: error });
+        return await perform(job);
+      } finally {
+        atWork -= 1;
+        if (atWork === 0) worker.concurrency = 1;
       }
     },
     {
       connection: connection.client,
       prefix: queuePrefix(redis, prefix),
-      concurrency,
+      concurrency: 1,
       lockDuration: LOCK_DURATION,
       stalledInterval: STALLED_INTERVAL,
       // Jobs are signed again with the same result, so that dying workers need no limit of their own.
