@@ -1,6 +1,7 @@
 import {
   emptyRepository,
   evolveAll,
+  type AppendOptions,
   type EventStore,
   type MetafileRef,
   type RecordedEvent,
@@ -37,6 +38,7 @@ export interface Repositories {
     repository: Repository,
     event: RepositoryEvent,
     metafiles?: readonly Metafile[],
+    options?: AppendOptions,
   ): Promise<RecordedEvent>;
 }
 
@@ -97,9 +99,9 @@ export function createRepositories(events: EventStore): Repositories {
       );
     },
 
-    async append(repository, event, metafiles = []) {
+    async append(repository, event, metafiles = [], options = {}) {
       const recorded = await inSpan(`append ${event.type}`, { 'scrivener.gun': event.gun }, () =>
-        events.append(repository.head, event, metafiles),
+        events.append(repository.head, event, metafiles, options),
       );
       keep(evolveAll(repository, [recorded]));
       for (const { sha256, bytes } of metafiles) keepBytes(sha256, bytes);

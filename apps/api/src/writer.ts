@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   WrongExpectedVersion,
+  type AppendOptions,
   type RecordedEvent,
   type Repository,
   type RepositoryEvent,
@@ -62,12 +63,15 @@ interface Change {
   readonly gun: Gun;
   readonly decide: Decide;
   readonly signal: AbortSignal;
+  /** Asked right before the append: whether it is going to be projected here. */
+  readonly projects: () => boolean;
 }
 
 /** What came of a decision. `position` is that of the last event of its stream. */
 interface Written {
   readonly recorded?: RecordedEvent;
   readonly position: number;
+  readonly projects?: boolean;
 }
 
 export function createWriter(
@@ -78,20 +82,18 @@ export function createWriter(
   const inTurn = createTurns();
 
   /** `raced`: others wrote, or at least tried to, since this was asked for. */
-  const append = async (
-    { gun, decide, signal }: Change,
-    first: Repository,
-    raced: boolean,
-  ): Promise<Written> => {
+  const append = async (change: Change, first: Repository, raced: boolean): Promise<Written> => {
+    const { gun, decide, signal } = change;
     const addition = await decide(first, raced);
     if (addition === undefined) return { position: first.position };
     try {
-      const recorded = await appendSurely(first, addition, signal);
-      return { recorded, position: recorded.position };
+      const options = { projects: change.projects() };
+      const recorded = await appendSurely(first, addition, options, signal);
+      return { recorded, position: recorded.position, ...options };
     } catch (error) {
       if (!(error instanceof WrongExpectedVersion)) throw error;
     }
-    return append({ gun, decide, signal }, await repositories.load(gun), true);
+    return append(change, await repositories.load(gun), true);
   };
 
   /**
@@ -101,12 +103,13 @@ export function createWriter(
   const appendSurely = async (
     repository: Repository,
     { event, metafiles }: Addition,
+    options: AppendOptions,
     signal: AbortSignal,
   ) => {
     for (;;) {
       signal.throwIfAborted();
       try {
-        return await repositories.append(repository, event, metafiles);
+        return await repositories.append(repository, event, metafiles, options);
       } catch (error) {
         if (!isDatabaseTrouble(error)) throw error;
         await sleep(RETRY_PAUSE);
@@ -123,19 +126,20 @@ export function createWriter(
 
   /** Changes that are under way in this process, from their first look at the log to their answer. */
   let underWay = 0;
-
   /**
    * A lone change is projected here: a projector would have to hear of it first. Where several are
-   * under way it serves them better, all at once. Nobody waits for this but for the projection itself,
-   * whoever does it; what goes wrong here goes wrong there, too.
+   * under way it serves them better, all at once.
    */
-  const projectAlone = ({ recorded }: Written): void => {
-    if (recorded === undefined || underWay > 1) return;
+  const isAlone = () => underWay === 1;
+
+  /** Nobody waits for this but for the projection, whoever does it; what fails here fails there, too. */
+  const projectHere = ({ recorded, projects = false }: Written): void => {
+    if (recorded === undefined || !projects) return;
     readModel.projectNext([recorded]).catch(() => {});
   };
 
   const projected = async (written: Written, signal: AbortSignal) => {
-    projectAlone(written);
+    projectHere(written);
     const { position } = written;
     while (!signal.aborted) {
       if (await readModel.reached(position, PATIENCE)) break;
@@ -147,7 +151,7 @@ export function createWriter(
   return {
     record: (gun, decide) =>
       withDeadline(timeoutMs, async (signal) => {
-        const change = { gun, decide, signal };
+        const change = { gun, decide, signal, projects: () => false };
         const { recorded } = await inTurn(gun, signal, (waited) =>
           append(change, repositories.known(gun), waited),
         );
@@ -156,7 +160,7 @@ export function createWriter(
 
     write: (gun, decide) =>
       withDeadline(timeoutMs, async (signal) => {
-        const change = { gun, decide, signal };
+        const change = { gun, decide, signal, projects: isAlone };
         underWay += 1;
         try {
           const written = await inTurn(gun, signal, async (waited) =>

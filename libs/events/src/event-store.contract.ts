@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { emptyHead, firstBrokenLink } from './event-hash.ts';
-import { WrongExpectedVersion, type EventStore, type RecordedEvent } from './event-store.ts';
+import {
+  WrongExpectedVersion,
+  type AppendOptions,
+  type EventStore,
+  type RecordedEvent,
+} from './event-store.ts';
 import { emptyRepository, publishUpdate, type Repository } from './repository.ts';
 import { clock, gunOf, metafile, storyteller } from './testing/facts.ts';
 
@@ -323,6 +328,24 @@ export function eventStoreContract(makeLog: () => Promise<TestLog>): void {
   });
 
   describe('subscribe', () => {
+    test('tells a subscriber that whoever appended also projects', async () => {
+      const wake = vi.fn<(appended: AppendOptions) => void>();
+      const unsubscribe = await events.subscribe(wake);
+      wake.mockClear();
+      const projecting: EventStore = {
+        ...events,
+        append: (head, event, files) => events.append(head, event, files, { projects: true }),
+      };
+
+      const { repository } = await storyteller(projecting).publish(fresh());
+      await vi.waitFor(() => expect(wake).toHaveBeenCalledTimes(1), { timeout: 5_000 });
+      expect(wake.mock.lastCall?.[0].projects).toBe(true);
+      await storyteller(events).publish(repository);
+      await vi.waitFor(() => expect(wake).toHaveBeenCalledTimes(2), { timeout: 5_000 });
+      expect(wake.mock.lastCall?.[0].projects ?? false).toBe(false);
+      await unsubscribe();
+    });
+
     test('wakes a subscriber after an append by anybody, until it unsubscribes', async () => {
       const other = await log.open();
       const wake = vi.fn<() => void>();

@@ -34,6 +34,12 @@ export class WrongExpectedVersion extends Error {
   }
 }
 
+/** What goes with an append, to those who subscribe. */
+export interface AppendOptions {
+  /** Whoever appends is going to project as well, so nobody else has to hurry. It may die before that. */
+  readonly projects?: boolean;
+}
+
 /** The log: one stream for each GUN, and all of them in one order. */
 export interface EventStore {
   /**
@@ -49,6 +55,7 @@ export interface EventStore {
     head: StreamHead,
     event: RepositoryEvent,
     metafiles: readonly Metafile[],
+    options?: AppendOptions,
   ): Promise<RecordedEvent>;
 
   /** The events of one stream with a version above `after`, oldest first; at most `limit` of them. */
@@ -73,7 +80,7 @@ export interface EventStore {
    * Calls `wake` soon after events were appended by anybody. A hint that may come late, twice or
    * (while the connection is away) not at all: subscribers poll behind it.
    */
-  subscribe(wake: () => void): Promise<Unsubscribe>;
+  subscribe(wake: (appended: AppendOptions) => void): Promise<Unsubscribe>;
 
   /** Ends every subscription and gives connections back. */
   close(): Promise<void>;

@@ -4,6 +4,7 @@ export { emptyHead, eventHash, firstBrokenLink, type HashedEvent } from './event
 export { deserialise, serialise, type StoredEvent } from './event-json.ts';
 export {
   WrongExpectedVersion,
+  type AppendOptions,
   type EventStore,
   type RecordedEvent,
   type StreamHead,

@@ -1,4 +1,4 @@
-import { emptyRepository } from '@scrivener/events';
+import { emptyRepository, type EventStore } from '@scrivener/events';
 import { memoryEventStore } from '@scrivener/events/memory';
 import { gunOf, storyteller } from '@scrivener/events/testing';
 import { describe, expect, test } from 'vitest';
@@ -46,6 +46,22 @@ describe('runProjection', () => {
 
     expect(await readModel.reached(1, 5_000)).toBe(true);
     expect(errors).toEqual([new Error('no ears')]);
+    stop.abort();
+    await running;
+  });
+
+  test('projects also what its writer was going to project and did not', async () => {
+    const events = memoryEventStore();
+    const readModel = memoryReadModel(events);
+    const stop = new AbortController();
+    const running = runProjection(readModel, events, { signal: stop.signal, onError: () => {} });
+    const dying: EventStore = {
+      ...events,
+      append: (head, event, files) => events.append(head, event, files, { projects: true }),
+    };
+    await storyteller(dying).publish(emptyRepository(gunOf('a/b')));
+
+    expect(await readModel.reached(1, 5_000)).toBe(true);
     stop.abort();
     await running;
   });

@@ -4,6 +4,8 @@ import type { ReadModel } from './read-model.ts';
 
 /** Behind the subscription, whose hints may get lost: how often to look all the same, in milliseconds. */
 const POLL = 500;
+/** How long whoever appends an event and projects it is left alone with it, in milliseconds. */
+const GRACE = 20;
 /** The first pause after a failure and the longest, in milliseconds: a database that is back is noticed at once. */
 const BACKOFF = { first: 50, longest: 250 };
 
@@ -15,8 +17,8 @@ export interface ProjectionOptions {
 }
 
 /**
- * Projects the log for as long as the process lives: at once when something was appended, and
- * every 500 ms in any case. Any number of these may run over one database. Resolves when `signal`
+ * Projects the log for as long as the process lives: at once when something was appended, a moment later
+ * where its writer is going to project it, and every 500 ms in any case. Any number of these may run over one database. Resolves when `signal`
  * is aborted; never rejects.
  */
 export async function runProjection(
@@ -26,10 +28,12 @@ export async function runProjection(
 ): Promise<void> {
   const alarm = createAlarm();
   signal.addEventListener('abort', alarm.ring);
-  const unsubscribe = await events.subscribe(alarm.ring).catch((error: unknown) => {
-    onError(error); // the poll goes on without it
-    return async () => {};
-  });
+  const unsubscribe = await events
+    .subscribe(({ projects }) => (projects === true ? alarm.ringLater() : alarm.ring()))
+    .catch((error: unknown) => {
+      onError(error); // the poll goes on without it
+      return async () => {};
+    });
   let pause = BACKOFF.first;
   while (!signal.aborted) {
     try {
@@ -48,6 +52,8 @@ export async function runProjection(
 
 interface Alarm {
   readonly ring: () => void;
+  /** Rings once nobody has asked for it for `GRACE`. */
+  readonly ringLater: () => void;
   /** Resolves at the next ring, or when `ms` are over. A ring that nobody waited for counts. */
   readonly wait: (ms: number) => Promise<void>;
 }
@@ -55,10 +61,16 @@ interface Alarm {
 function createAlarm(): Alarm {
   let rung = false;
   let wake: (() => void) | undefined;
+  let later: NodeJS.Timeout | undefined;
+  const ring = () => {
+    rung = true;
+    wake?.();
+  };
   return {
-    ring() {
-      rung = true;
-      wake?.();
+    ring,
+    ringLater() {
+      clearTimeout(later);
+      later = setTimeout(ring, GRACE).unref();
     },
     async wait(ms) {
       if (!rung) {

@@ -1,17 +1,22 @@
 import type { Gun, Sha256 } from '@scrivener/tuf';
 import { draftOf } from '../draft.ts';
-import { WrongExpectedVersion, type EventStore, type RecordedEvent } from '../event-store.ts';
+import {
+  WrongExpectedVersion,
+  type AppendOptions,
+  type EventStore,
+  type RecordedEvent,
+} from '../event-store.ts';
 
 /** A log that lasts as long as its process: for tests, and for storage "memory". */
 export function memoryEventStore(): EventStore {
   const log: RecordedEvent[] = [];
   const streams = new Map<Gun, RecordedEvent[]>();
   const files = new Map<Sha256, Uint8Array>();
-  const subscribers = new Set<() => void>();
+  const subscribers = new Set<(appended: AppendOptions) => void>();
 
   return {
     // Nothing is awaited between the check and the write, so no other writer comes in between.
-    async append(head, event, metafiles) {
+    async append(head, event, metafiles, options = {}) {
       const draft = draftOf(head, event, metafiles);
       const stream = streams.get(head.gun) ?? [];
       const taken = stream[head.version];
@@ -26,7 +31,7 @@ export function memoryEventStore(): EventStore {
       stream.push(recorded);
       streams.set(head.gun, stream);
       for (const [sha256, bytes] of draft.files) files.set(sha256, bytes);
-      for (const wake of subscribers) queueMicrotask(wake);
+      for (const wake of subscribers) queueMicrotask(() => wake(options));
       return recorded;
     },
 
@@ -50,7 +55,7 @@ export function memoryEventStore(): EventStore {
     },
 
     async subscribe(wake) {
-      const subscriber = () => wake();
+      const subscriber = (appended: AppendOptions) => wake(appended);
       subscribers.add(subscriber);
       return async () => {
         subscribers.delete(subscriber);

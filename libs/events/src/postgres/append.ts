@@ -1,11 +1,17 @@
 import { DatabaseError, type Pool } from 'pg';
 import type { Draft } from '../draft.ts';
-import type { StreamHead } from '../event-store.ts';
+import type { AppendOptions, StreamHead } from '../event-store.ts';
 import { bytea, gunDigest } from './digests.ts';
 import { gather } from './gather.ts';
 
-/** NOTIFY after appends; the payload is the last position. */
+/** NOTIFY after appends; the payload is the last position, with a mark behind it where `AppendOptions.projects`. */
 export const CHANNEL = 'scrivener_appended';
+const PROJECTS = ' projects';
+
+/** What a payload says beside the position. */
+export function toldBy(payload: string): AppendOptions {
+  return { projects: payload.endsWith(PROJECTS) };
+}
 
 /** Events that one statement adds at most, and the bytes of their files. */
 const MOST_EVENTS = 64;
@@ -14,12 +20,17 @@ const MOST_BYTES = 1024 * 1024;
 interface Appending {
   readonly head: StreamHead;
   readonly draft: Draft;
+  readonly options: AppendOptions;
   /** Of its texts and files. */
   readonly bytes: number;
 }
 
 /** The position that an event got; `undefined` where it does not follow its stream's last event. */
-type Append = (head: StreamHead, draft: Draft) => Promise<number | undefined>;
+type Append = (
+  head: StreamHead,
+  draft: Draft,
+  options: AppendOptions,
+) => Promise<number | undefined>;
 
 /**
  * Adds events, those of different streams together where they come together: each commit makes the
@@ -38,7 +49,7 @@ export function createAppend(pool: Pool): Append {
       bytes + sum(chosen.map((other) => other.bytes)) <= MOST_BYTES,
     ask: (appending) => insertTogether(pool, appending),
   });
-  return (head, draft) => ask({ head, draft, bytes: bytesOf(draft) });
+  return (head, draft, options) => ask({ head, draft, options, bytes: bytesOf(draft) });
 }
 
 function bytesOf({ files, stored }: Draft): number {
@@ -62,8 +73,8 @@ async function insertTogether(
     }
   }
   const outcomes: PromiseSettledResult<number | undefined>[] = [];
-  for (const { head, draft } of appending) {
-    const [outcome] = await Promise.allSettled([insertOne(pool, head, draft)]);
+  for (const each of appending) {
+    const [outcome] = await Promise.allSettled([insertOne(pool, each)]);
     outcomes.push(outcome);
   }
   return outcomes;
@@ -74,7 +85,10 @@ function isAboutOneEvent(error: unknown): boolean {
   return error instanceof DatabaseError && /^2[23]/.test(error.code ?? '');
 }
 
-async function insertOne(pool: Pool, head: StreamHead, draft: Draft): Promise<number | undefined> {
+async function insertOne(
+  pool: Pool,
+  { head, draft, options: { projects = false } }: Appending,
+): Promise<number | undefined> {
   const { stored, version, hash, files } = draft;
   const values: unknown[] = [
     stored.gun,
@@ -86,6 +100,7 @@ async function insertOne(pool: Pool, head: StreamHead, draft: Draft): Promise<nu
     stored.cause,
     bytea(hash),
     bytea(head.hash),
+    projects ? PROJECTS : '',
   ];
   const fileRows: string[] = [];
   for (const [sha256, bytes] of files) {
@@ -173,7 +188,7 @@ const appendSql = (files: readonly string[]) => `
     select position, $1, $2, $3, $4, $5, $6, $7, $8 from head
     returning position
   )
-  select position, pg_notify('${CHANNEL}', position::text) from added`;
+  select position, pg_notify('${CHANNEL}', position::text || $10::text) from added`;
 
 const filesSql = (files: readonly string[]) => `
   kept as (

@@ -4,7 +4,7 @@ import type { Pool } from 'pg';
 import { draftOf, isStorableGun } from '../draft.ts';
 import { EventLogError } from '../errors.ts';
 import { WrongExpectedVersion, type EventStore, type RecordedEvent } from '../event-store.ts';
-import { CHANNEL, createAppend } from './append.ts';
+import { CHANNEL, createAppend, toldBy } from './append.ts';
 import { bytea, gunDigest, hex } from './digests.ts';
 import { StoredFile } from './entities.ts';
 import { eventColumns, recordedEvent, type EventRow } from './event-row.ts';
@@ -61,9 +61,9 @@ export async function postgresEventStore(
   };
 
   return {
-    async append(head, event, metafiles) {
+    async append(head, event, metafiles, options = {}) {
       const draft = draftOf(head, event, metafiles);
-      const position = await insert(head, draft);
+      const position = await insert(head, draft, options);
       if (position !== undefined) {
         return { position, version: draft.version, hash: draft.hash, event };
       }
@@ -102,7 +102,10 @@ export async function postgresEventStore(
     },
 
     async subscribe(wake) {
-      const listener = await listen(url, CHANNEL, { onMessage: wake, onConnect: wake });
+      const listener = await listen(url, CHANNEL, {
+        onMessage: (payload) => wake(toldBy(payload)),
+        onConnect: () => wake({}),
+      });
       listeners.add(listener);
       return async () => {
         listeners.delete(listener);

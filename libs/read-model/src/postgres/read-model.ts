@@ -19,6 +19,9 @@ import type { Slot } from './slots.ts';
 /** Behind NOTIFY, for as long as somebody waits: how often the checkpoint is read, in milliseconds. */
 const POLL = 100;
 
+/** So often others are faster, until it is asked whether another generation is live. */
+const MISSES = 4;
+
 /** How long an unused connection is kept, in milliseconds: new ones cost more than a GET. */
 const IDLE = 60_000;
 
@@ -113,16 +116,19 @@ export async function postgresReadModel(
     return outcome.result;
   };
 
-  /** The generation that was live when this process last knew; asked for anew where a write shows that it is not. */
+  /** The generation that was live when this process last knew, and how often it could not be written since. */
   let slot: Slot | undefined;
+  let misses = 0;
   const projectNext: ReadModel['projectNext'] = async (events) => {
     const startedAt = new Date();
     slot ??= await liveSlot(pool);
     const written = await writeBatch(pool, slot, { checkpoint: events[0].position - 1, events });
     if (written?.live !== true) {
-      slot = undefined;
+      misses = written === undefined ? misses + 1 : MISSES;
+      if (misses >= MISSES) slot = undefined;
       return false;
     }
+    misses = 0;
     waiters.reached(events.at(-1)?.position ?? 0);
     onProjected({ events, startedAt });
     return true;

@@ -186,7 +186,8 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
 
   /** Unless the look that is under way finds it: whoever projected looks at once, and hears of it besides. */
   const lookFor = async (position: number): Promise<void> => {
-    await look.underWay();
+    const underWay = look.underWay();
+    if (underWay !== undefined) await underWay;
     if (membership !== undefined && position > membership.seen) await look.next();
   };
 
@@ -218,7 +219,8 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     },
 
     async seen(position, signal) {
-      await look.underWay(); // often that finds what is wanted here
+      const underWay = look.underWay();
+      if (underWay !== undefined) await underWay; // often that finds what is wanted here
       if (latest !== undefined && isSeen(position, latest)) return;
       for (let pause = PAUSE.first; !signal.aborted; pause = Math.min(pause * 2, PAUSE.longest)) {
         const found = await look.next();
@@ -296,21 +298,26 @@ function isSeen(position: number, { checkpoint, others }: Look): boolean {
 interface Shared<Result> {
   /** A run that begins after the call; whoever calls before it begins shares it. */
   next(): Promise<Result>;
-  /** Settles as the run does that has begun, if there is one. */
-  underWay(): Promise<unknown>;
+  /** Settles as the run does that has begun or is about to; undefined where there is none. */
+  underWay(): Promise<unknown> | undefined;
 }
 
 function shared<Result>(work: () => Promise<Result>): Shared<Result> {
-  let running: Promise<unknown> = Promise.resolve();
+  let running: Promise<unknown> | undefined;
   let next: Promise<Result> | undefined;
   const begin = () => {
     next = undefined;
     const run = work();
-    running = run.catch(() => {});
+    const over = run
+      .catch(() => {})
+      .finally(() => {
+        if (running === over) running = undefined;
+      });
+    running = over;
     return run;
   };
   return {
-    next: () => (next ??= running.then(begin)),
-    underWay: () => running,
+    next: () => (next ??= (running ?? Promise.resolve()).then(begin)),
+    underWay: () => next?.catch(() => {}) ?? running,
   };
 }
