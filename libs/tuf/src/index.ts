@@ -2,6 +2,7 @@ export { verifySignature } from './algorithms.ts';
 export { canonicalJson } from './canonical-json.ts';
 export { contentsOf, type Contents, type RoleSigners, type TargetEntry } from './contents.ts';
 export {
+  envelopeOf,
   marshalEnvelope,
   parseMetafile,
   signatureKeyids,

@@ -1,4 +1,4 @@
-import { parseMetafile } from './envelope.ts';
+import { envelopeOf } from './envelope.ts';
 import { Refusal, TufError } from './errors.ts';
 import { digest, DIGEST_BYTES, type FileMeta } from './file-meta.ts';
 import type { Gun } from './gun.ts';
@@ -80,8 +80,9 @@ export function verifyPublished(
     const { role, bytes } = metafile;
     files.set(role, { length: bytes.length, digests: digestsOf(bytes) });
     check('file', role, () => {
-      const file = parseMetafile(role, bytes);
-      if (file.version !== metafile.version) throw new Refusal(`it is version ${file.version}`);
+      const file = { ...metafile, envelope: envelopeOf(metafile) };
+      const { version } = file.envelope;
+      if (version !== metafile.version) throw new Refusal(`it is version ${version}`);
       check('signature', role, () => {
         if (role === 'root') root = verifyRoot(file, { gun, previous: root, now: at });
         else if (role === 'snapshot') listed = verifiedSnapshot(file, root);

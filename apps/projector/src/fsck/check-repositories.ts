@@ -1,5 +1,6 @@
 import { Client, type ClientBase } from 'pg';
 import type { Finding } from './finding.ts';
+import { firstOfEach } from './limits.ts';
 import { expectedReadModel } from './read-model.ts';
 import { checkStream, type StoredRow } from './stream.ts';
 
@@ -16,8 +17,6 @@ export interface Checked {
 /** Events of a stream that are read together, and bytes of their files. */
 const PAGE = 500;
 const BYTES = 16 * 1024 * 1024;
-/** Findings of one kind about one column of a repository that are kept. */
-const KEPT = 50;
 
 /** A session that can read and nothing else. */
 export async function readOnlyClient(url: string): Promise<Client> {
@@ -52,21 +51,6 @@ export async function checkRepositories(
     for (const finding of firstOfEach(checked.findings)) findings.push(finding);
   }
   return { events, files, repositories: digests.length, unprojected, findings };
-}
-
-/** One row that is missing puts all behind it in the wrong place: that must not crowd out the rest. */
-function firstOfEach(findings: readonly Finding[]): readonly Finding[] {
-  const groups = Map.groupBy(findings, ({ kind, column }) => `${kind} ${column ?? ''}`);
-  return [...groups.values()].flatMap((group) => {
-    const [first] = group;
-    if (first === undefined || group.length <= KEPT) return group;
-    const { kind, gun, column } = first;
-    const reason = `and ${group.length - KEPT} more like these`;
-    return [
-      ...group.slice(0, KEPT),
-      { kind, ...(gun && { gun }), ...(column && { column }), reason },
-    ];
-  });
 }
 
 async function checkRepository(

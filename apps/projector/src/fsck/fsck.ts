@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { ClientBase } from 'pg';
 import { readOnlyClient, type Checked } from './check-repositories.ts';
 import type { Finding } from './finding.ts';
+import { keep } from './limits.ts';
 import { checkLogOrder, type RecordedHead } from './log-order.ts';
 import { readProgress, removeProgress, writeProgress, type Progress } from './state-file.ts';
 import { checkTables } from './tables.ts';
@@ -40,8 +41,6 @@ export interface Report {
 
 /** Repositories that a thread is given at once. */
 const CHUNK = 16;
-/** Findings that are kept: a log that is wrong everywhere must not fill the memory. */
-const KEPT = 10_000;
 
 /** Checks log, files and read model. Reads only; nothing that signs or sends is within reach. */
 export async function fsck(options: FsckOptions): Promise<Report> {
@@ -142,10 +141,6 @@ function taken(state: Progress, after: string, checked: Checked): Progress {
     unprojected: state.unprojected + checked.unprojected,
     findings: keep(state.findings, checked.findings),
   };
-}
-
-function keep(kept: readonly Finding[], more: readonly Finding[]): Finding[] {
-  return [...kept, ...more.slice(0, Math.max(0, KEPT - kept.length))];
 }
 
 async function ask(worker: Worker, digests: readonly string[]): Promise<Checked> {

@@ -12,6 +12,7 @@ import {
 } from '@scrivener/events';
 import {
   certificatesExpireAt,
+  envelopeOf,
   expiryOf,
   keyId,
   NOTHING_TRUSTED,
@@ -22,6 +23,7 @@ import {
   type Metafile,
   type Sha256,
   type TrustedPast,
+  type UploadedFile,
 } from '@scrivener/tuf';
 import type { Finding } from './finding.ts';
 
@@ -248,9 +250,10 @@ function checkEvent(
       const metafiles: Metafile[] = [];
       for (const ref of event.data.metafiles) {
         const bytes = files.get(ref.sha256);
-        const wrong = bytes === undefined ? 'its bytes are missing' : misnamed(ref, bytes, event);
+        const file = bytes && read({ ...ref, bytes });
+        const wrong = file === undefined ? 'its bytes are missing' : misnamed(ref, file, event);
         if (wrong !== undefined) flaws.push({ kind: 'file', role: ref.role, reason: wrong });
-        if (bytes !== undefined) metafiles.push({ ...ref, bytes });
+        if (file !== undefined) metafiles.push(file);
       }
       const verified = verifyPublished(life.past, event.gun, metafiles, new Date(event.at));
       const current = new Map(life.current);
@@ -284,16 +287,22 @@ function checkRestored(
   return { flaws: isSame ? [] : [{ ...flaw, reason }], life: before.life };
 }
 
+/** Parsed once for all that looks at it; what is wrong with its form is found when it is verified. */
+function read(file: Metafile): Metafile | UploadedFile {
+  try {
+    return { ...file, envelope: envelopeOf(file) };
+  } catch (error) {
+    if (!(error instanceof TufError)) throw error;
+    return file;
+  }
+}
+
 /** What an event says of a file and is not so. */
-function misnamed(
-  ref: MetafileRef,
-  bytes: Uint8Array,
-  { gun }: RepositoryEvent,
-): string | undefined {
+function misnamed(ref: MetafileRef, file: Metafile, { gun }: RepositoryEvent): string | undefined {
+  const { bytes } = file;
   const actual: Sha256 = sha256Of(bytes);
   if (actual !== ref.sha256) return `its bytes have the checksum ${actual}, not ${ref.sha256}`;
   if (bytes.length !== ref.length) return `it has ${bytes.length} bytes, not ${ref.length}`;
-  const file: Metafile = { ...ref, bytes };
   try {
     const expires = expiryOf(file).toISOString();
     if (expires !== ref.expires) return `it expires at ${expires}, not at ${ref.expires}`;
