@@ -47,9 +47,9 @@ export type Outcome =
  * commits by itself, a projector that is killed or stopped between the two holds nothing that
  * another one would have to wait for.
  */
-export async function projectBatch(connection: Connection): Promise<Outcome> {
+export async function projectBatch(connection: Connection, limit = BATCH): Promise<Outcome> {
   const startedAt = new Date();
-  const { slot, batch } = await readLive(connection);
+  const { slot, batch } = await readLive(connection, limit);
   const { events } = batch;
   const last = events.at(-1);
   if (last === undefined) return { result: 'idle' };
@@ -57,7 +57,7 @@ export async function projectBatch(connection: Connection): Promise<Outcome> {
   if (written === undefined) return { result: 'busy' };
   // Another generation became live in between: what was written is right, but it is not what is read.
   if (!written.live) return { result: 'more' };
-  const result = events.length === BATCH ? 'more' : 'idle';
+  const result = events.length === limit ? 'more' : 'idle';
   return { result, checkpoint: last.position, projected: { events, startedAt } };
 }
 
@@ -74,16 +74,18 @@ type BatchRow = EventRow & { readonly checkpoint: string; readonly projection: s
 
 async function readLive(
   connection: Connection,
+  limit: number,
 ): Promise<{ readonly slot: Slot; readonly batch: Batch }> {
   const { rows } = await connection.query<BatchRow>({
     name: 'read batch',
     text: `select projections.position as checkpoint, projections.name as projection, event.*
       from projections, lateral (
         select ${eventColumns} from events
-        where events.position > projections.position order by events.position limit ${BATCH}
+        where events.position > projections.position order by events.position limit $1
       ) as event
       where projections.live
       order by event.position`,
+    values: [limit],
   });
   const slot = slotOf(rows[0]?.projection ?? '');
   return { slot, batch: batchOf(Number(rows[0]?.checkpoint ?? 0), rows) };

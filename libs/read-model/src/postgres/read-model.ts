@@ -22,6 +22,9 @@ const POLL = 100;
 /** So often others are faster, until it is asked whether another generation is live. */
 const MISSES = 4;
 
+/** Events per batch of a log that was restored, of which nothing is live yet: fewer than a statement has time for. */
+const RESTORED = 5_000;
+
 /** How long an unused connection is kept, in milliseconds: new ones cost more than a GET. */
 const IDLE = 60_000;
 
@@ -108,8 +111,8 @@ export async function postgresReadModel(
     polling = false;
   };
 
-  const project = async () => {
-    const outcome = await projectBatch(pool);
+  const project = async (limit?: number) => {
+    const outcome = await projectBatch(pool, limit);
     if (outcome.result === 'busy') return outcome.result;
     waiters.reached(outcome.checkpoint ?? 0);
     if (outcome.projected !== undefined) onProjected(outcome.projected);
@@ -160,7 +163,7 @@ export async function postgresReadModel(
 
     readers,
 
-    project,
+    project: () => project(),
 
     projectNext,
 
@@ -188,7 +191,7 @@ export async function postgresReadModel(
       try {
         const rebuilt = await generations.rebuild({ fromStart: true });
         if (rebuilt.result === 'live') waiters.reached(rebuilt.position);
-        while ((await project()) === 'more'); // where nobody else does
+        while ((await project(RESTORED)) === 'more'); // where nobody else does
       } finally {
         await generations.close();
       }
