@@ -170,7 +170,6 @@ export async function readOthers(
   { random, tally }: { readonly random: Random; readonly tally: Tally },
 ): Promise<void> {
   const paths = [
-    '/_notary_server/health',
     '/_notary_server/v1/expiring',
     '/_notary_server/v1/openapi.json',
     '/_notary_server/v1/events?after=10&limit=50',

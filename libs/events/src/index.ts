@@ -1,6 +1,7 @@
 export { draftOf, isStorableGun, type Draft } from './draft.ts';
 export { EventLogError, type EventLogErrorCode } from './errors.ts';
 export { emptyHead, eventHash, firstBrokenLink, type HashedEvent } from './event-hash.ts';
+export { causeOf, documentOf, filesOf, readKeyids, type EventDocument } from './event-document.ts';
 export { deserialise, serialise, type StoredEvent } from './event-json.ts';
 export {
   WrongExpectedVersion,

@@ -1,4 +1,5 @@
 import {
+  causeOf,
   type Moment,
   emptyRepository,
   evolveAll,
@@ -22,7 +23,7 @@ import { jsonText } from '../json-text.ts';
 import { parseQuery } from '../query.ts';
 import type { Handler } from '../routes/route.ts';
 import { notThere, type Past } from './at.ts';
-import { causeDocument, causeOf } from './event-document.ts';
+import { causeDocument } from './event-document.ts';
 import { eventsUntil, parseMoment, refusal, refuseFuture } from './moment.ts';
 
 const versionText = z.string().regex(/^-?\d+$/);
@@ -337,7 +338,7 @@ function shownEvent({ position, event }: RecordedEvent, isAdmin: boolean): Diff[
     position,
     at: event.at,
     type: event.type,
-    cause: causeOf(event.cause, { isAdmin }),
+    cause: causeOf(event.cause, { hasAddress: isAdmin }),
     roles:
       'metafiles' in event.data
         ? event.data.metafiles.map(({ role, version }) => ({ role, version: version.toString() }))

@@ -62,6 +62,7 @@ describe('the picture of a repository', () => {
     const svg = draw(await events.readStream(gun, 0));
 
     expect(svg).toContain('restored, 2026-11-22T00:00:03.000Z, position 3');
+    expect(svg).toContain('<title>targets: 1 version</title>');
     expect(svg).toContain('>olive<');
     expect(svg).toContain('took the deletion back: the &lt;wrong&gt; script');
     expect(svg).toContain('Good; the first to expire is targets');

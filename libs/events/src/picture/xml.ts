@@ -24,3 +24,13 @@ export function shorten(text: string, most: number): string {
     ? text
     : `${characters.slice(0, most - 1).join('')}…`;
 }
+
+/** A line of text in a picture; `className` may be empty. */
+export function text(x: number, y: number, className: string, content: string): string {
+  const named = className === '' ? '' : ` class="${className}"`;
+  return `<text${named} x="${x}" y="${y}">${escapeXml(content)}</text>`;
+}
+
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
