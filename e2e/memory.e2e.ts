@@ -1,7 +1,10 @@
 // Two APIs that answer from memory: what one of them has published, the other never denies.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Queue } from 'bullmq';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { benchRedis } from '../bench/limits/redis.ts';
 import { startCluster, type Cluster } from './cluster.ts';
 import { addTarget, createCollection, readSigned, type Collection } from './collection.ts';
 import { exchange, getFile } from './tuf-http.ts';
@@ -18,6 +21,47 @@ beforeAll(async () => {
   await cluster.healthy();
 }, LIMIT);
 afterAll(() => cluster?.stop(), LIMIT);
+
+/** Transactions of this cluster's server database, and commands of its Redis, since they were started. */
+async function storeWork(): Promise<{ transactions: number; commands: number }> {
+  await sleep(1_500); // until Postgres has added up what its sessions did
+  const client = new Client({ connectionString: cluster.databaseUrl });
+  await client.connect();
+  const { rows } = await client.query<{ count: string }>(
+    `select xact_commit + xact_rollback as count from pg_stat_database
+     where datname = current_database()`,
+  );
+  await client.end();
+  const queue = new Queue('memory-test', { connection: benchRedis(cluster.redis.port) });
+  const info = await (await queue.getBackend().client).info();
+  await queue.close();
+  const commands = Number(/^total_commands_processed:(\d+)/m.exec(info)?.[1]);
+  return { transactions: Number(rows[0]?.count), commands };
+}
+
+test(
+  'what is in memory costs neither database nor Redis anything',
+  async () => {
+    const { gun } = await createCollection(first);
+    const files = ['1.root.json', 'root.json', 'timestamp.json', 'snapshot.json'];
+    for (const file of files) expect((await getFile(first, gun, file)).status).toBe(200);
+    const reads = 4_000;
+
+    const before = await storeWork();
+    const clients = Array.from({ length: 16 }, async () => {
+      for (let n = 0; n < reads / 16; n += 1) {
+        expect((await getFile(first, gun, files[n % files.length] ?? '')).status).toBe(200);
+      }
+    });
+    await Promise.all(clients);
+    const after = await storeWork();
+
+    // leases, heartbeats and the like go on, some dozens in a second
+    expect(after.transactions - before.transactions).toBeLessThan(reads / 4);
+    expect(after.commands - before.commands).toBeLessThan(reads / 4);
+  },
+  LIMIT,
+);
 
 async function versionAt(url: string, { gun }: Collection): Promise<number[]> {
   const files = ['timestamp.json', 'snapshot.json', 'targets.json'];
