@@ -8,11 +8,12 @@ export async function withDeadline<Result>(
   timeoutMs: number,
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  const late = new Unavailable(`no answer within ${timeoutMs} ms`);
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
+      // Made here, for an error with its stack costs more than all else of this.
+      const late = new Unavailable(`no answer within ${timeoutMs} ms`);
       controller.abort(late);
       reject(late);
     }, timeoutMs);
