@@ -17,6 +17,9 @@ import { createTurns } from './turns.ts';
 /** How long a projector is given before this process projects itself, in milliseconds. */
 const PATIENCE = 300;
 
+/** How long events in front of one that is projected here are given, in milliseconds. */
+const BEHIND = 2;
+
 /** Between two attempts to append while the database is away, in milliseconds. */
 const RETRY_PAUSE = 100;
 
@@ -133,13 +136,15 @@ export function createWriter(
   const isAlone = () => underWay === 1;
 
   /** Nobody waits for this but for the projection, whoever does it; what fails here fails there, too. */
-  const projectHere = ({ recorded, projects = false }: Written): void => {
+  const projectHere = async ({ recorded, projects = false }: Written): Promise<void> => {
     if (recorded === undefined || !projects) return;
-    readModel.projectNext([recorded]).catch(() => {});
+    if (await readModel.projectNext([recorded])) return;
+    // One of another process is in front of it, and most likely being projected just now.
+    if (!(await readModel.reached(recorded.position, BEHIND))) await project();
   };
 
   const projected = async (written: Written, signal: AbortSignal) => {
-    projectHere(written);
+    projectHere(written).catch(() => {});
     const { position } = written;
     while (!signal.aborted) {
       if (await readModel.reached(position, PATIENCE)) break;
