@@ -155,6 +155,7 @@ export class PostgresKeyStore implements KeyStore {
         statement_timeout: STATEMENT_TIMEOUT,
         query_timeout: STATEMENT_TIMEOUT + 500,
         keepAlive: true,
+        keepAliveInitialDelayMillis: 1_000, // the default of Linux is two hours
       },
     });
     this.#cache = new LRUCache({

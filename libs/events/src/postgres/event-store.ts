@@ -5,6 +5,7 @@ import { draftOf, isStorableGun } from '../draft.ts';
 import { EventLogError } from '../errors.ts';
 import { WrongExpectedVersion, type EventStore, type RecordedEvent } from '../event-store.ts';
 import { CHANNEL, createAppend, toldBy } from './append.ts';
+import { lookAfter, promptly } from './connections.ts';
 import { bytea, gunDigest, hex } from './digests.ts';
 import { StoredFile } from './entities.ts';
 import { eventColumns, recordedEvent, type EventRow } from './event-row.ts';
@@ -44,11 +45,12 @@ export async function postgresEventStore(
       application_name: 'scrivener events',
       connectionTimeoutMillis: timeoutMs,
       query_timeout: timeoutMs,
-      keepAlive: true,
+      ...promptly,
     },
   });
   const pool = await orm.em.getDriver().getConnection().getNativeClient();
   onPool?.(pool);
+  lookAfter(pool);
   const insert = createAppend(pool);
   const readRest = gather<Rest, readonly RecordedEvent[]>({
     fits: (chosen) => chosen.length < MOST_STREAMS,

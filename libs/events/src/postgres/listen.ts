@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
+import { promptly } from './connections.ts';
 
 export interface Listening {
   /** Called with the payload of each notification. */
@@ -15,6 +16,9 @@ export interface Listener {
 /** Between two attempts to connect, in milliseconds. */
 const PAUSE = 200;
 const TIMEOUT = 5_000;
+/** Between two questions whether the connection is alive, and how long the answer may take. */
+const BEAT = 1_000;
+const BEAT_LIMIT = 2_000;
 
 /**
  * Listens on a channel, on a connection of its own that is opened again whenever it is lost.
@@ -34,7 +38,7 @@ export async function listen(
       application_name: `scrivener listen ${channel}`,
       connectionTimeoutMillis: TIMEOUT,
       query_timeout: TIMEOUT,
-      keepAlive: true,
+      ...promptly,
     });
     next.on('error', () => {}); // "end" follows
     try {
@@ -47,7 +51,18 @@ export async function listen(
       return;
     }
     client = next;
+    let heart: NodeJS.Timeout;
+    const beat = () => {
+      // where packets vanish nothing else tells; a limit of its own, which the types do not know
+      const question = { text: 'select 1', query_timeout: BEAT_LIMIT } as { text: string };
+      next.query(question).then(rest, () => next.end().catch(() => {}));
+    };
+    const rest = () => {
+      heart = setTimeout(beat, BEAT).unref();
+    };
+    rest();
     next.on('end', () => {
+      clearTimeout(heart);
       if (!closing.signal.aborted) void reconnect();
     });
     if (closing.signal.aborted) await next.end();

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promptly } from '@scrivener/events/postgres';
 import { Client, DatabaseError, Pool } from 'pg';
 import { ReadModelError } from '../errors.ts';
 import type {
@@ -36,9 +37,12 @@ const FEW = 200;
 const TRIES = 50;
 const PAUSE = 200;
 
+/** How long a batch for the generation that is kept may take, in milliseconds. */
+const LONGEST = 60_000;
+
 /** See `Generations`. Connects at the first use. */
 export function postgresGenerations(url: string): Generations {
-  const pool = new Pool({ ...connectionTo(url), max: 1 });
+  const pool = new Pool({ ...connectionTo(url), max: 1, query_timeout: LONGEST });
   pool.on('error', () => {}); // the query that runs into it reports it
   return {
     serving: () => readServing(pool),
@@ -61,7 +65,7 @@ export function postgresGenerations(url: string): Generations {
 const connectionTo = (url: string) => ({
   connectionString: url,
   application_name: 'scrivener generations',
-  keepAlive: true,
+  ...promptly,
 });
 
 /** Each does what it is named after, so that one transaction is not in the way of another. */

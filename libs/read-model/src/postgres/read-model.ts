@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { listen } from '@scrivener/events/postgres';
+import { listen, lookAfter, promptly } from '@scrivener/events/postgres';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { Gun, RoleName, ServerRole, Sha256 } from '@scrivener/tuf';
 import type { Pool } from 'pg';
@@ -57,11 +57,12 @@ export async function postgresReadModel(
       application_name: 'scrivener read model',
       connectionTimeoutMillis: timeoutMs,
       query_timeout: timeoutMs,
-      keepAlive: true,
+      ...promptly,
     },
   });
   const pool = await orm.em.getDriver().getConnection().getNativeClient();
   onPool?.(pool);
+  lookAfter(pool);
   const waiters = positionWaiters();
   const readers = postgresReaders(url, timeoutMs);
   const listener = await listen(url, CHANNEL, {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gun } from '@scrivener/tuf';
 import { Pool } from 'pg';
+import { promptly } from '@scrivener/events/postgres';
 import type { Memory, Readers } from '../readers.ts';
 
 /** How long a reader may answer from memory after it sent what renewed its row, in milliseconds. */
@@ -76,8 +77,9 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     application_name: 'scrivener readers',
     max: 2,
     connectionTimeoutMillis: timeoutMs,
-    query_timeout: timeoutMs,
-    keepAlive: true,
+    // Each look waits for the one before, so one that gets no answer must not hold up the others for long.
+    query_timeout: Math.min(timeoutMs, LEASE),
+    ...promptly,
   });
   pool.on('error', () => {}); // the next query reports it
   const closing = new AbortController();

@@ -37,8 +37,8 @@ export type RedisClient = Redis | Cluster;
 
 /**
  * Connection settings for everybody who speaks to the queue. A lost connection is tried again at
- * least twice a second, however long the outage has lasted: the first second after Redis is back
- * sees us back (the old server took minutes).
+ * least once a second, and more often where attempts fail at once, however long the outage has lasted: the
+ * first second after Redis is back sees us back (the old server took minutes).
  */
 export function redisOptions(address: RedisAddress): RedisConnection {
   return address.mode === 'cluster' ? clusterConnection(address) : serverConnection(address);
@@ -56,12 +56,17 @@ export function connect(
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     commandTimeout: impatientAfter,
+    socketTimeout: impatientAfter,
   };
   if (!('nodes' in connection)) return new Redis({ ...connection, ...impatient });
   return new Cluster(connection.nodes, {
     ...connection.options,
     enableOfflineQueue: false,
-    redisOptions: { ...connection.options.redisOptions, commandTimeout: impatientAfter },
+    redisOptions: {
+      ...connection.options.redisOptions,
+      commandTimeout: impatientAfter,
+      socketTimeout: impatientAfter,
+    },
   });
 }
 
@@ -95,8 +100,20 @@ export function parseRedisUrl(text: string) {
   } satisfies RedisAddress;
 }
 
-const CONNECT_TIMEOUT = 2_000;
-const retryStrategy = (attempt: number) => Math.min(attempt * 50, 500);
+/**
+ * Where packets vanish nobody says that Redis is back: an attempt that hears nothing has to make room for
+ * one that may, within the second that a return may take. With TLS, until hands are shaken.
+ */
+const CONNECT_TIMEOUT = 800;
+const retryStrategy = (attempt: number) => Math.min(attempt * 50, 150);
+
+/** Sentinels and nodes of a cluster, which may have to ask each other, in milliseconds. */
+const COMMAND_TIMEOUT = 2_000;
+/**
+ * A connection on which an answer is due is given up after so long a silence, in milliseconds. Longer
+ * than any command of ours blocks: two seconds for events, one for jobs.
+ */
+const SILENCE = 3_500;
 
 /** Of one server, or of the one that sentinels name. */
 export function serverConnection(address: RedisAddress) {
@@ -114,7 +131,7 @@ function sentinels({ nodes = [], master = '', tls }: RedisAddress) {
   return {
     sentinels: nodes.map(({ host, port }) => ({ host, port })),
     name: master,
-    sentinelCommandTimeout: CONNECT_TIMEOUT,
+    sentinelCommandTimeout: COMMAND_TIMEOUT,
     sentinelRetryStrategy: retryStrategy,
     // Without the second, ioredis speaks plainly to the master that a sentinel names.
     ...(tls === undefined ? {} : { sentinelTLS: strict(tls), enableTLSForSentinelMode: true }),
@@ -127,7 +144,7 @@ function clusterConnection(address: RedisAddress) {
     options: {
       redisOptions: access(address),
       clusterRetryStrategy: retryStrategy,
-      slotsRefreshTimeout: CONNECT_TIMEOUT,
+      slotsRefreshTimeout: COMMAND_TIMEOUT,
       // Names are left to TLS: ioredis would look them up, and compare certificates with addresses.
       dnsLookup: keepName,
     },
@@ -141,6 +158,7 @@ function access({ username, password, db, tls }: RedisAddress) {
     ...(db === undefined ? {} : { db }),
     ...(tls === undefined ? {} : { tls: strict(tls) }),
     connectTimeout: CONNECT_TIMEOUT,
+    socketTimeout: SILENCE,
     maxRetriesPerRequest: null, // BullMQ demands it of connections that block
     // A master that has become a replica may keep its connections, and answers them so.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
