@@ -19,13 +19,19 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '60' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     keep: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 });
+const USAGE = `usage: npm run fuzz -- [target…] [--seconds N] [--seed S] [--keep]
+targets: ${targets.map(({ name }) => name).join(' ')}`;
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
 const [seconds, seed] = [Number(values.seconds), Number(values.seed)];
 const unknown = positionals.filter((name) => targets.every((target) => target.name !== name));
 if (unknown.length > 0 || !(seconds > 0) || !Number.isInteger(seed)) {
-  console.error(`usage: npm run fuzz -- [target…] [--seconds N] [--seed S] [--keep]`);
-  console.error(`targets: ${targets.map(({ name }) => name).join(' ')}`);
+  console.error(USAGE);
   process.exit(2);
 }
 

@@ -11,6 +11,7 @@ import { begin, publishOnce, publishTwice, publishUntil } from './publishers.ts'
 import { createRandom, type Random } from './random.ts';
 import { readState, readUntil } from './readers.ts';
 import { startStack, type Stack } from './stack.ts';
+import { createUndelete } from './undelete.ts';
 
 export interface LoadOptions {
   readonly seed: number;
@@ -30,6 +31,8 @@ export interface Figures {
   readonly history: History;
   readonly faults: ReadonlyMap<string, number>;
   readonly events: number;
+  /** Deletions that were taken back. */
+  readonly restorations: number;
   /** Key pairs that the signers made. */
   readonly keys: number;
   readonly statesRead: number;
@@ -92,7 +95,7 @@ export async function runTorture(
     const startedAt = new Date();
     const random = createRandom(seed);
     const torments = await beginAll(client, history, random);
-    const load = { client, history, random };
+    const load = { client, history, random, undelete: createUndelete(stack.cluster) };
 
     const stop = new AbortController();
     const steady = torments.filter(({ isVolatile }) => !isVolatile);
@@ -234,7 +237,8 @@ async function checkAll(
     }
   }
   const { events, keys } = database;
-  return { events: events.length, keys: keys.length, statesVerified, downloads };
+  const restorations = events.filter(({ type }) => type === 'RepositoryRestored').length;
+  return { events: events.length, restorations, keys: keys.length, statesVerified, downloads };
 }
 
 /** What was appended behind an answer that never came may still be on its way to the read model. */

@@ -47,6 +47,8 @@ const NAMES: Readonly<Record<FaultKind, readonly string[]>> = {
     'answers of APIs lost',
     'answers of postgres lost',
     'answers of redis lost',
+    'packets of postgres vanish',
+    'packets of redis vanish',
   ],
 };
 
@@ -166,6 +168,10 @@ async function carryOut(stack: Stack, { name, target, ms }: Omit<Fault, 'at'>): 
     for (const link of links) link.deafen();
     await sleep(Math.min(ms, 2_000));
     for (const link of links) link.undeafen();
+  } else if (name.startsWith('packets')) {
+    for (const link of links) link.swallow();
+    await sleep(ms);
+    for (const link of links) link.unswallow();
   } else if (name.endsWith('flushed')) {
     await stack.flushRedis();
   } else if (name.endsWith('paused')) {

@@ -15,7 +15,14 @@ export type Outcome = 'accepted' | 'refused' | 'unknown';
 /** One thing that a publisher asked for. Times in milliseconds of the wall clock. */
 export interface Attempt {
   readonly gun: string;
-  readonly what: 'targets' | 'delegation' | 'root' | 'rotation' | 'first publish' | 'delete';
+  readonly what:
+    | 'targets'
+    | 'delegation'
+    | 'root'
+    | 'rotation'
+    | 'first publish'
+    | 'delete'
+    | 'undelete';
   readonly publisher: number;
   readonly api: number;
   readonly files: readonly FileRef[];
@@ -73,6 +80,7 @@ export function shortestHistory(history: History, { gun, about }: Violation): st
   const close = ({ files, what }: Attempt) =>
     about === undefined ||
     what === 'delete' ||
+    what === 'undelete' ||
     files.some(
       ({ role, version }) => role === about.role && Math.abs(version - about.version) <= 1,
     );

@@ -98,9 +98,34 @@ const withFile = (role: string, change: Partial<LoggedFile>): Database => ({
   ],
 });
 
+const currentFiles = new Map([...first.files, ...second.files].map((file) => [file.role, file]));
+
+/** Deleted, and that taken back: with these files. */
+const restored = (files = [...currentFiles.values()]): Database => {
+  const [version, timestamp] = [2, currentFiles.get('timestamp')];
+  return {
+    ...sound,
+    events: [
+      ...sound.events,
+      { position: 3, gun, version: 3, type: 'RepositoryDeleted', files: [] },
+      { position: 4, gun, version: 4, type: 'RepositoryRestored', files },
+    ],
+    head: 4,
+    checkpoint: 4,
+    changefeed: [
+      ...sound.changefeed,
+      `3 ${gun} 0 - deletion 3`,
+      `4 ${gun} ${version} ${timestamp?.sha256} update 4`,
+    ],
+  };
+};
+const undelete: Attempt = { ...attempt([], 'accepted'), what: 'undelete' };
+
 describe('the checks after torture', () => {
   test('find nothing where nothing is wrong', () => {
     expect(rulesBroken(sound, [attempt(targets, 'accepted')])).toEqual([]);
+    expect(rulesBroken(restored(), [attempt(targets, 'accepted'), undelete])).toEqual([]);
+    expect(rulesBroken(restored(), [{ ...undelete, outcome: 'unknown' }])).toEqual([]);
   });
 
   test.each<[string, Database, readonly Attempt[], string]>([
@@ -174,6 +199,30 @@ describe('the checks after torture', () => {
       'a change too few',
       { ...sound, changefeed: sound.changefeed.slice(1) },
       [],
+      'log and read model agree',
+    ],
+    [
+      'a deletion that was taken back and is not',
+      sound,
+      [undelete],
+      'every deletion that was taken back is in the log',
+    ],
+    [
+      'a deletion that nobody took back',
+      restored(),
+      [],
+      'every deletion that was taken back is in the log',
+    ],
+    [
+      'a repository that came back as it was before',
+      restored(first.files.slice()),
+      [undelete],
+      'what is restored is what was deleted',
+    ],
+    [
+      'rows that did not come back',
+      { ...restored(), metafiles: [] },
+      [undelete],
       'log and read model agree',
     ],
     ['a projection that stands still', { ...sound, checkpoint: 1 }, [], 'the projection arrives'],

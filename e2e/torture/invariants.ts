@@ -22,6 +22,8 @@ export function checkDatabase(database: Database, history: History, since: Date)
   const states = new Map<string, Map<string, LoggedFile>>();
   const roots = new Map<string, Buffer>();
   const heads = new Map<string, number>();
+  /** What the last deletion took. */
+  const gone = new Map<string, { state: Map<string, LoggedFile>; root: Buffer | undefined }>();
   let checked = 0;
   for (const event of events) {
     const { gun } = event;
@@ -30,8 +32,19 @@ export function checkDatabase(database: Database, history: History, since: Date)
       violate('no gap in a stream', `${event.version} after ${head}`, event);
     heads.set(gun, event.version);
     if (event.type === 'RepositoryDeleted') {
+      gone.set(gun, { state: states.get(gun) ?? new Map(), root: roots.get(gun) });
       states.delete(gun);
       roots.delete(gun);
+      continue;
+    }
+    if (event.type === 'RepositoryRestored') {
+      const { state = new Map<string, LoggedFile>(), root } = gone.get(gun) ?? {};
+      if (states.has(gun) || !isSame(state, event.files)) {
+        const detail = `position ${event.position} brings back something else`;
+        violate('what is restored is what was deleted', detail, event);
+      }
+      states.set(gun, state);
+      if (root !== undefined) roots.set(gun, root);
       continue;
     }
     const state = states.get(gun) ?? new Map<string, LoggedFile>();
@@ -57,7 +70,15 @@ export function checkDatabase(database: Database, history: History, since: Date)
   }
   checkReadModel(database, history);
   checkAttempts(events, history);
+  checkRestorations(events, history);
   return checked;
+}
+
+function isSame(state: State, files: readonly LoggedFile[]): boolean {
+  return (
+    files.length === state.size &&
+    files.every(({ role, sha256 }) => state.get(role)?.sha256 === sha256)
+  );
 }
 
 type Violate = (rule: string, detail: string) => void;
@@ -100,19 +121,28 @@ function checkReadModel({ events, ...database }: Database, history: History): vo
   const metafiles = new Map<string, string[]>();
   const current = new Map<string, Map<string, number>>();
   const changefeed: string[] = [];
+  const gone = new Map<string, { rows: string[]; versions: Map<string, number> }>();
   for (const { gun, type, files, position } of events) {
     if (type === 'RepositoryDeleted') {
+      gone.set(gun, { rows: metafiles.get(gun) ?? [], versions: current.get(gun) ?? new Map() });
       metafiles.delete(gun);
       current.delete(gun);
       changefeed.push(`${changefeed.length + 1} ${gun} 0 - deletion ${position}`);
     }
+    const restored = type === 'RepositoryRestored' ? gone.get(gun) : undefined;
+    if (restored !== undefined) {
+      metafiles.set(gun, restored.rows);
+      current.set(gun, restored.versions);
+    }
     for (const { role, version, sha256 } of files) {
+      if (role === 'timestamp') {
+        changefeed.push(`${changefeed.length + 1} ${gun} ${version} ${sha256} update ${position}`);
+      }
+      if (type === 'RepositoryRestored') continue;
       const rows = metafiles.get(gun) ?? [];
       rows.push(`${gun} ${role} ${version} ${sha256} ${position}`);
       metafiles.set(gun, rows);
       current.set(gun, (current.get(gun) ?? new Map<string, number>()).set(role, version));
-      if (role !== 'timestamp') continue;
-      changefeed.push(`${changefeed.length + 1} ${gun} ${version} ${sha256} update ${position}`);
     }
   }
   const expiries = [...current].flatMap(([gun, versions]) =>
@@ -179,6 +209,7 @@ function nameOf(gun: string, { role, sha256 }: Pick<LoggedFile, 'role' | 'sha256
 function checkAttempts(events: readonly LoggedEvent[], history: History): void {
   const logged = new Map<string, LoggedEvent>();
   for (const event of events) {
+    if (event.type === 'RepositoryRestored') continue; // those are where they were published
     for (const file of event.files) logged.set(nameOf(event.gun, file), event);
   }
   const promised = new Set<string>();
@@ -206,6 +237,21 @@ function checkAttempts(events: readonly LoggedEvent[], history: History): void {
     if (attempt.outcome === 'unknown' && !isThere && places.some((event) => event !== undefined)) {
       complain(history, attempt, 'no publish is there by half');
     }
+  }
+}
+
+/** Each that was told of is there, and none that nobody asked for. */
+function checkRestorations(events: readonly LoggedEvent[], history: History): void {
+  const guns = new Set(events.map(({ gun }) => gun));
+  for (const gun of guns) {
+    const { length } = events.filter(
+      (each) => each.gun === gun && each.type === 'RepositoryRestored',
+    );
+    const asked = history.attempts.filter((each) => each.gun === gun && each.what === 'undelete');
+    const told = asked.filter(({ outcome }) => outcome === 'accepted').length;
+    if (length >= told && length <= asked.length) continue;
+    const detail = `${length} in the log, ${told} told of, ${asked.length} asked for`;
+    history.violation({ rule: 'every deletion that was taken back is in the log', gun, detail });
   }
 }
 
@@ -237,10 +283,17 @@ export async function checkDownloads(
   history: History,
 ): Promise<number> {
   const alive = new Map<string, LoggedFile[]>();
+  const gone = new Map<string, LoggedFile[]>();
   for (const { gun, type, files } of events) {
-    const before = type === 'RepositoryDeleted' ? [] : (alive.get(gun) ?? []);
-    before.push(...files);
-    alive.set(gun, before);
+    const there = alive.get(gun) ?? [];
+    if (type === 'RepositoryDeleted') {
+      gone.set(gun, there);
+      alive.set(gun, []);
+    } else if (type === 'RepositoryRestored') {
+      alive.set(gun, gone.get(gun) ?? []);
+    } else {
+      alive.set(gun, [...there, ...files]);
+    }
   }
   const wanted: { gun: string; url: string; name: string; file: LoggedFile }[] = [];
   for (const [gun, files] of alive) {

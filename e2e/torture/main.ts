@@ -9,12 +9,29 @@ import { expiredScenario } from './expired.ts';
 import { FAULT_KINDS, type FaultKind } from './faults.ts';
 import { reportOf } from './report.ts';
 import { runFlushes } from './flushes.ts';
-import { outageScenario } from './outages.ts';
+import { OUTAGE_NAMES, outageScenario, type OutageName } from './outages.ts';
 import { overloadScenario } from './overload.ts';
 import { raceScenario } from './races.ts';
 import type { Findings } from './trial.ts';
 
+const USAGE = `usage: npm run torture -- [--scenario NAME] [options]
+Starts the real stack, breaks it, and checks what was promised (docs/torture.md). Exits 1 on a violation.
+  --scenario NAME    chaos (if not said), durability, flushes, races, expired, outages, overload
+  --seed N           the same faults at the same times; any if not said
+  --publishers N     8 if not said; --readers N: 4 (chaos, durability, flushes)
+  --seconds N        of chaos; 60 if not said
+  --faults LIST      of chaos; any of ${FAULT_KINDS.join(',')}
+  --publishes N      of durability, at least; 1000 if not said; --kills N: 100
+  --flushes N        of flushes; 40 if not said
+  --racers N         publishers of races; 64 if not said; --rounds N: 50
+  --outage N         seconds of each outage; 30 if not said
+  --only LIST        outages; any of ${OUTAGE_NAMES.join(',')}`;
+
 const { values } = readWords();
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
 
 const startedAt = Date.now();
 const say = (line: string) =>
@@ -28,6 +45,7 @@ function readWords() {
   try {
     return parseOptions(process.argv.slice(2), {
       options: {
+        help: { type: 'boolean', default: false },
         seed: { type: 'string', default: String(Date.now() % 1_000_000) },
         seconds: { type: 'string', default: '60' },
         publishers: { type: 'string', default: '8' },
@@ -39,6 +57,7 @@ function readWords() {
         racers: { type: 'string', default: '64' },
         rounds: { type: 'string', default: '50' },
         outage: { type: 'string', default: '30' },
+        only: { type: 'string', default: OUTAGE_NAMES.join(',') },
         scenario: { type: 'string', default: 'chaos' },
       },
     });
@@ -96,6 +115,7 @@ async function run(scenario: string): Promise<boolean> {
         await outageScenario({
           outageMs: whole('outage', values.outage) * 1_000,
           returnMs: 1_000,
+          only: values.only.split(',').map(outageName),
           say,
         }),
       );
@@ -139,7 +159,12 @@ function faultKind(text: string): FaultKind {
   return kind ?? usage(`--faults knows ${FAULT_KINDS.join(', ')}; not ${text}`);
 }
 
+function outageName(text: string): OutageName {
+  const name = OUTAGE_NAMES.find((each) => each === text);
+  return name ?? usage(`--only knows ${OUTAGE_NAMES.join(', ')}; not ${text}`);
+}
+
 function usage(problem: string): never {
-  console.error(`npm run torture: ${problem}`);
+  console.error(`npm run torture: ${problem}\n${USAGE}`);
   process.exit(2);
 }

@@ -26,15 +26,17 @@ export interface OutageOptions {
   readonly say: Say;
 }
 
-const NAMES = [
+export const OUTAGE_NAMES = [
   'redis killed',
   'redis hangs',
+  'redis vanishes',
   'workers killed',
   'workers hang',
   'postgres killed',
   'postgres hangs',
+  'postgres vanishes',
 ] as const;
-export type OutageName = (typeof NAMES)[number];
+export type OutageName = (typeof OUTAGE_NAMES)[number];
 
 interface Outage {
   /** Unexpired metadata can be read all the while. */
@@ -53,6 +55,11 @@ const OUTAGES: Readonly<Record<OutageName, Outage>> = {
     readsGoOn: true,
     begin: ({ redis }) => redis.pause(),
     end: ({ redis }) => redis.resume(),
+  },
+  'redis vanishes': {
+    readsGoOn: true,
+    begin: ({ links }) => links.redis.swallow(),
+    end: ({ links }) => links.redis.unswallow(),
   },
   'workers killed': {
     readsGoOn: true,
@@ -74,6 +81,11 @@ const OUTAGES: Readonly<Record<OutageName, Outage>> = {
     begin: ({ postgres }) => postgres.pause(),
     end: ({ postgres }) => postgres.resume(),
   },
+  'postgres vanishes': {
+    readsGoOn: false,
+    begin: ({ links }) => links.postgres.swallow(),
+    end: ({ links }) => links.postgres.unswallow(),
+  },
 };
 
 function signalWorkers({ processes }: Stack['cluster'], signal: NodeJS.Signals): void {
@@ -92,7 +104,7 @@ async function startWorkers({ processes }: Stack['cluster']): Promise<void> {
 
 /** Each dependency away, by death and by silence: what is answered meanwhile, and how soon it is over. */
 export async function outageScenario(options: OutageOptions): Promise<Findings> {
-  const { only = NAMES, say } = options;
+  const { only = OUTAGE_NAMES, say } = options;
   return withStack({ apis: 2, workers: 2, projectors: 1 }, async (stack) => {
     const torments = await beginMany(stack.urls, 4);
     // Nobody publishes to it, so that what has to be read is known.
@@ -104,6 +116,7 @@ export async function outageScenario(options: OutageOptions): Promise<Findings> 
     for (const name of only) {
       say(name);
       const found = await duringOutage(stack, { torments, files, name }, options);
+      for (const line of [...found.figures, ...found.wrong]) say(`  ${line}`);
       figures.push(...found.figures);
       wrong.push(...found.wrong.map((line) => `${name}: ${line}`));
       await sleep(1_000);

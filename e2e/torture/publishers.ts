@@ -15,6 +15,7 @@ import {
 } from './collections.ts';
 import type { Attempt, History } from './history.ts';
 import type { Random } from './random.ts';
+import type { Undelete } from './undelete.ts';
 
 /** Between two attempts after one that failed, in milliseconds. */
 const PAUSE = 50;
@@ -26,6 +27,8 @@ interface Load {
   readonly client: TortureClient;
   readonly history: History;
   readonly random: Random;
+  /** Without it what was deleted stays so. */
+  readonly undelete?: Undelete;
 }
 
 interface Plan {
@@ -225,7 +228,34 @@ async function remove(task: Task, load: Load): Promise<Told> {
     files: [],
     ...outcomeOf(told),
   });
+  if (told.outcome === 'accepted' && load.random.between(0, 1) < 0.5) await restore(task, load);
   return told;
+}
+
+/** How long the command may live that is killed, in milliseconds: it takes about as long. */
+const LIFE = 2_500;
+
+/** As an operator does; now and then that is cut short. */
+async function restore(task: Task, { client, history, random, undelete }: Load): Promise<void> {
+  if (undelete === undefined) return;
+  const { gun } = task.torment;
+  const life = random.between(0, LIFE);
+  const startedAt = Date.now();
+  const answer = await undelete(gun, random.between(0, 1) < 0.4 ? life : undefined);
+  const endedAt = Date.now();
+  history.count(`undelete ${answer}`);
+  const outcome = answer === 'exit code 0' ? 'accepted' : 'unknown';
+  const which = whoAndWhere(task, { client, history, random });
+  history.add({
+    gun,
+    what: 'undelete',
+    ...which,
+    files: [],
+    startedAt,
+    endedAt,
+    outcome,
+    answer,
+  });
 }
 
 function whoAndWhere({ publisher, api, isAgain = false }: Task, { client }: Load) {

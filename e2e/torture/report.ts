@@ -6,7 +6,16 @@ const SHOWN = 10;
 
 /** `again`: the command that repeats the run. */
 export function reportOf(again: string, figures: Figures): string[] {
-  const { history, faults, events, statesRead, statesVerified, downloads, recoveryMs } = figures;
+  const {
+    history,
+    faults,
+    events,
+    restorations,
+    statesRead,
+    statesVerified,
+    downloads,
+    recoveryMs,
+  } = figures;
   const { violations, attempts, answers, slowestMs } = history;
   const outcomes = (['accepted', 'refused', 'unknown'] as const).map(
     (outcome) => `${attempts.filter((attempt) => attempt.outcome === outcome).length} ${outcome}`,
@@ -15,7 +24,7 @@ export function reportOf(again: string, figures: Figures): string[] {
     '',
     again,
     `attempts     ${attempts.length}: ${outcomes.join(', ')}`,
-    `log          ${events} events; ${statesVerified} states verified by the second verifier`,
+    `log          ${events} events, ${restorations} of them deletions taken back; ${statesVerified} states verified by the second verifier`,
     `keys         ${figures.keys} made by the signers, each once for one question`,
     `again        ${repeated(history)}`,
     `readers      ${statesRead} whole states downloaded and verified under fire`,
