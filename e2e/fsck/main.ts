@@ -16,6 +16,18 @@ const INDEXES = [
   'create index on files (sha256)',
 ];
 
+/** The mutations know the tables of the first slot; after a rebuild the other one may be live. */
+const LIVE_NAMES = `do $$
+  declare name text;
+  begin
+    if (select slot from serving) = 'b' then
+      foreach name in array array['metafiles', 'changefeed', 'expiries'] loop
+        execute format('alter table %1$I rename to %1$I_other', name);
+        execute format('alter table %1$I_b rename to %1$I', name);
+      end loop;
+    end if;
+  end $$`;
+
 const { values } = parseArgs({
   options: {
     spoil: { type: 'string' },
@@ -58,6 +70,7 @@ async function spoil(
   const { rows } = await client.query<{ last: string }>('select max(position) as last from events');
   const last = Number(rows[0]?.last);
   await client.query(DROP_CONSTRAINTS);
+  await client.query(LIVE_NAMES);
   for (const index of INDEXES) await client.query(index);
   const random = createRandom(seed);
   const without = new Set<string>();
