@@ -31,6 +31,7 @@ import type { Config } from './config.ts';
 import { expiryGauges, renewalCounter } from './renewal/expiry-metrics.ts';
 import { createClientOf } from './history/client.ts';
 import { createFeed } from './history/feed.ts';
+import { historyMetrics } from './history/history-metrics.ts';
 import { createPastTurnstile, createStreams } from './history/streams.ts';
 import { createHealth, queueCheck, remoteCheck } from './monitoring/health.ts';
 import { createMetrics } from './monitoring/metrics.ts';
@@ -75,6 +76,8 @@ export async function startServer(
     countRenewal: count,
   });
   const streams = createStreams(events);
+  const pastTurnstile = createPastTurnstile(config.history);
+  historyMetrics(register, pastTurnstile);
   const feed = createFeed(events, streams, config.eventStreams);
   const kept =
     config.memoryBytes === 0
@@ -102,7 +105,7 @@ export async function startServer(
       caching,
       now,
       timeoutMs: config.answerMs,
-      turnstile: createPastTurnstile(config.history),
+      turnstile: pastTurnstile,
     },
     feed,
     readModel,

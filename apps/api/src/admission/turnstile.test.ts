@@ -25,6 +25,7 @@ test('one works, one waits for it, and the third is turned away at once', async 
   second.end();
   expect(await Promise.all([working, waiting])).toEqual(['first', 'second']);
   expect([turnstile.working(), turnstile.waiting()]).toEqual([0, 0]);
+  expect(turnstile.turnedAway()).toBe(1);
 });
 
 test('who waits too long is turned away, and work that fails gives its place back', async () => {
@@ -37,4 +38,5 @@ test('who waits too long is turned away, and work that fails gives its place bac
   await working;
   await expect(turnstile.run(() => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
   expect(await turnstile.run(async () => 'next')).toBe('next');
+  expect(turnstile.turnedAway()).toBe(1);
 });

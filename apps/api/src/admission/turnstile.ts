@@ -13,6 +13,8 @@ export interface Turnstile {
   run<Result>(work: () => Promise<Result>): Promise<Result>;
   working(): number;
   waiting(): number;
+  /** How many found no place in time, since it was made. */
+  turnedAway(): number;
 }
 
 /** `what` names those who work, for the reason that `turnAway` is told. */
@@ -23,6 +25,12 @@ export function createTurnstile(
 ): Turnstile {
   const queue = new Set<() => void>();
   let working = 0;
+  let turnedAway = 0;
+
+  const refuse = (reason: string): never => {
+    turnedAway += 1;
+    return turnAway(reason);
+  };
 
   /** Resolves when it may begin; its place has been taken then. */
   const turn = async (): Promise<void> => {
@@ -30,7 +38,7 @@ export function createTurnstile(
       working += 1;
       return;
     }
-    if (queue.size >= limits.waiting) turnAway(`${queue.size} ${what} are waiting`);
+    if (queue.size >= limits.waiting) refuse(`${queue.size} ${what} are waiting`);
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const begin = () => resolve(true);
     queue.add(begin);
@@ -39,7 +47,7 @@ export function createTurnstile(
     }, limits.waitMs);
     const isIn = await promise;
     clearTimeout(timer);
-    if (!isIn) turnAway(`no place among ${limits.places} ${what} came free in time`);
+    if (!isIn) refuse(`no place among ${limits.places} ${what} came free in time`);
   };
 
   const next = () => {
@@ -63,5 +71,6 @@ export function createTurnstile(
     },
     working: () => working,
     waiting: () => queue.size,
+    turnedAway: () => turnedAway,
   };
 }
