@@ -1,6 +1,7 @@
 // Three APIs behind haproxy, three workers, two projectors: every request goes to another API than the
 // one before, and nobody is to notice.
 
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startCluster, type Cluster, type Process } from './cluster.ts';
@@ -190,6 +191,26 @@ describe('the real client, with every request to another API', () => {
     },
     LIMIT,
   );
+
+  test('no program shows a secret to who lists processes', () => {
+    const settings = [cluster.configFile, cluster.apiConfigFile].map((file) =>
+      readFileSync(file, 'utf8'),
+    );
+    const passwords = settings.map((text) => {
+      const { storage } = JSON.parse(text) as { storage: { db_url: string } };
+      return new URL(storage.db_url).password;
+    });
+    const [, jobKeys = ''] = /"job_key_file":"([^"]+)"/.exec(settings.join('')) ?? [];
+    const secrets = [...passwords, readFileSync(jobKeys, 'utf8').trim(), 'a test passphrase'];
+    expect(secrets.every((secret) => secret.length > 10)).toBe(true);
+
+    const programs = Object.values(cluster.processes).flat();
+    for (const { pid } of programs) {
+      const shown = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      expect(shown).toContain('main.ts');
+      expect(secrets.filter((secret) => shown.includes(secret))).toEqual([]);
+    }
+  });
 
   restartAndDelete(() => site);
 });
