@@ -142,7 +142,7 @@ describe('the projector as a process', () => {
     const replay = start('replay.ts');
 
     expect(await replay.ended).toBe(0);
-    expect(replay.output.text).toMatch(/^projected 1 events from the start in \d+\.\d s\n$/);
+    expect(replay.output.text).toMatch(/^projected 1 events from the start in \d+\.\d s\n$/m);
     expect(await changeIds()).toEqual([1]);
   });
 

@@ -4,14 +4,13 @@ import {
   ReadModelError,
   type Difference,
   type Generations,
-  type RebuildProgress,
   type Rebuilt,
 } from '@scrivener/read-model';
 import { postgresGenerations } from '@scrivener/read-model/postgres';
 import { parseOptions, runCommand, UsageError } from '@scrivener/runtime';
 import { readProjectorConfig } from './config.ts';
 import { ApprovalError, differenceLine, readApprovals } from './differences.ts';
-import { createProgress, type Progress } from './progress.ts';
+import { createReporter } from './rebuild-progress.ts';
 
 const USAGE = `usage: rebuild [-config FILE] [OPTIONS]
        rebuild [-config FILE] --back | --drop | --status [--json]
@@ -150,29 +149,6 @@ function createReportFile(file: number): Report {
   return {
     add: (difference) => void writeSync(file, `${differenceLine(difference)}\n`),
     end: () => closeSync(file),
-  };
-}
-
-interface Reporter {
-  readonly tell: (progress: RebuildProgress) => void;
-  readonly end: () => void;
-}
-
-/** Says how far each phase has got. A phase that has more to do than it knew begins anew. */
-function createReporter(): Reporter {
-  let progress: Progress | undefined;
-  let told: Pick<RebuildProgress, 'phase' | 'total'> | undefined;
-  return {
-    tell: ({ phase, done, total }) => {
-      if (phase !== told?.phase || total !== told.total) {
-        progress?.end();
-        const what = phase === 'projecting' ? 'events projected' : 'shares compared';
-        progress = createProgress(what, { begun: done, total });
-        told = { phase, total };
-      }
-      progress?.at(done);
-    },
-    end: () => progress?.end(),
   };
 }
 

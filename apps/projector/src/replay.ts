@@ -6,6 +6,7 @@ import { parseOptions, runCommand, UsageError } from '@scrivener/runtime';
 import { readProjectorConfig } from './config.ts';
 import { openPast, readTarget, type Past, type Target } from './past.ts';
 import { createProgress } from './progress.ts';
+import { createReporter } from './rebuild-progress.ts';
 import { StaticTreeError } from './static-tree.ts';
 
 const USAGE = `usage: replay [-config FILE]
@@ -49,7 +50,12 @@ function parseWords(words: readonly string[]): Wanted | undefined {
 async function replayReadModel(databaseUrl: string): Promise<void> {
   const readModel = await postgresReadModel(databaseUrl);
   const started = performance.now();
-  await readModel.replay();
+  const reporter = createReporter();
+  try {
+    await readModel.replay(reporter.tell);
+  } finally {
+    reporter.end();
+  }
   const seconds = ((performance.now() - started) / 1_000).toFixed(1);
   const position = await readModel.checkpoint();
   await readModel.close();

@@ -1,6 +1,7 @@
 import type { RecordedEvent } from '@scrivener/events';
 import type { Gun, RoleName, ServerRole, Sha256 } from '@scrivener/tuf';
 import type { Expiries } from './expiries.ts';
+import type { RebuildProgress } from './generations.ts';
 import type { Readers } from './readers.ts';
 
 /** One stored version of a role, as GETs serve it. */
@@ -106,9 +107,9 @@ export interface ReadModel {
   /**
    * Projects the log again from position 0: readers see the old rows until all of the new ones are
    * there, and then what has happened since. Where there are generations, publishes go on meanwhile
-   * and what was there is kept (see `Generations`).
+   * and what was there is kept (see `Generations`); only there progress is told.
    */
-  replay(): Promise<void>;
+  replay(onProgress?: (progress: RebuildProgress) => void): Promise<void>;
 
   close(): Promise<void>;
 }

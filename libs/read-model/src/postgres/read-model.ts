@@ -187,10 +187,13 @@ export async function postgresReadModel(
       return answer;
     },
 
-    async replay() {
+    async replay(onProgress) {
       const generations = postgresGenerations(url);
       try {
-        const rebuilt = await generations.rebuild({ fromStart: true });
+        const rebuilt = await generations.rebuild({
+          fromStart: true,
+          ...(onProgress && { onProgress }),
+        });
         if (rebuilt.result === 'live') waiters.reached(rebuilt.position);
         while ((await project(RESTORED)) === 'more'); // where nobody else does
       } finally {
