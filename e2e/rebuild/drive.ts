@@ -185,7 +185,6 @@ async function readState(client: Client): Promise<State> {
   const [row] = rows;
   if (row?.other !== 'building') return 'other';
   const built = Number(row.built);
-  if (built === 0) return 'other';
   // so few events are behind while it compares
   return built < Number(row.live) - 200 ? 'projecting' : 'comparing';
 }
