@@ -68,7 +68,8 @@ start_daemon() { # PREFIX... -- ARGUMENTS...: a daemon of our own
 
 : >"$LOG"
 export DEBIAN_FRONTEND=noninteractive
-if ! command -v dockerd debootstrap ip iptables >/dev/null; then
+have() { for name; do command -v "$name" >/dev/null || return 1; done; } # `command -v` of several is true where one is there
+if ! have dockerd debootstrap ip iptables; then
   { apt-get -qq update && apt-get -qq install -y --no-install-recommends docker.io debootstrap iproute2 iptables; } \
     >>"$LOG" 2>&1 || cannot 'docker.io and debootstrap cannot be had from Debian'
 fi
