@@ -60,6 +60,7 @@ export async function fsck(options: FsckOptions): Promise<Report> {
     });
     const findings = keep(done.findings, await checkTables(client));
     if (stateFile !== undefined) await removeProgress(stateFile);
+    await Promise.all(workers.map(stop));
     const { head, events, files, repositories, unprojected } = done;
     const seconds = (performance.now() - startedAt) / 1_000;
     return { head, events, files, repositories, unprojected, findings, seconds };
@@ -67,6 +68,13 @@ export async function fsck(options: FsckOptions): Promise<Report> {
     await Promise.all(workers.map((worker) => worker.terminate()));
     await client.end();
   }
+}
+
+/** Lets a thread end by itself. */
+async function stop(worker: Worker): Promise<void> {
+  const ended = once(worker, 'exit');
+  worker.postMessage('stop');
+  await ended;
 }
 
 async function begin(
