@@ -18,6 +18,7 @@ interface SignedFile {
   readonly keyids: readonly string[] | undefined;
 }
 
+/** Reads from the files that the events name who signed them. */
 export async function withSigners(
   events: Pick<EventStore, 'readBytes'>,
   recorded: readonly RecordedEvent[],

@@ -59,8 +59,8 @@ export async function fsck(options: FsckOptions): Promise<Report> {
       if (stateFile !== undefined) await writeProgress(stateFile, now);
     });
     const findings = keep(done.findings, await checkTables(client));
-    if (stateFile !== undefined) await removeProgress(stateFile);
     await Promise.all(workers.map(stop));
+    if (stateFile !== undefined) await removeProgress(stateFile);
     const { head, events, files, repositories, unprojected } = done;
     const seconds = (performance.now() - startedAt) / 1_000;
     return { head, events, files, repositories, unprojected, findings, seconds };

@@ -151,6 +151,15 @@ describe('a past schema', () => {
     expect(killed).toBeGreaterThan(2);
   });
 
+  test('may be called by a word of SQL', async () => {
+    const log = await tell();
+    await bring(await open('order'), log.length);
+    await closeAll();
+
+    expect((await open('order')).position).toBe(log.length);
+    expect(await rowsOf('"order".')).toEqual((await livesOf(log)).at(-1));
+  });
+
   test.each([
     ['where the log lies', 'public', 'public is where the log and what is live lie'],
     ['a schema of something else', 'taken', 'the schema taken is there, and no replay made it'],

@@ -13,7 +13,7 @@ export interface PastSchema {
   close(): Promise<void>;
 }
 
-/** Names that need no quotes in SQL; those with `pg_` are PostgreSQL's own. */
+/** Names that can be typed anywhere; those with `pg_` are PostgreSQL's own. */
 const NAME = /^(?!pg_)[a-z_][a-z0-9_]{0,62}$/;
 
 /**
@@ -27,9 +27,7 @@ const NAME = /^(?!pg_)[a-z_][a-z0-9_]{0,62}$/;
  */
 export async function openPastSchema(url: string, name: string): Promise<PastSchema> {
   if (!NAME.test(name) || name === 'information_schema') {
-    throw refusal(
-      `${name} is no name of a schema that needs no quotes: a-z, 0-9 and _, 63 at most`,
-    );
+    throw refusal(`${name} is no name for a schema of this kind: a-z, 0-9 and _, 63 at most`);
   }
   const client = new Client({
     connectionString: url,
@@ -38,15 +36,15 @@ export async function openPastSchema(url: string, name: string): Promise<PastSch
   });
   client.on('error', () => {}); // the query that runs into it reports it
   await client.connect();
-  let user = '';
+  let [user, quoted] = ['', ''];
   try {
-    user = await userOf(client);
+    ({ user, quoted } = await namesOf(client, name));
     await lock(client, name);
     await client.query(`set synchronous_commit = off; set time zone 'UTC'`);
-    if (!(await isReplay(client, name))) await make(client, name);
+    if (!(await isReplay(client, name))) await make(client, name, quoted);
     await client.query(
       `select set_config('search_path', $1 || ', ' || current_setting('search_path'), false)`,
-      [name],
+      [quoted],
     );
     let position = await positionOf(client, name);
     return {
@@ -70,7 +68,7 @@ export async function openPastSchema(url: string, name: string): Promise<PastSch
     const isForbidden = error instanceof Error && 'code' in error && error.code === '42501';
     if (!isForbidden) throw error;
     throw refusal(
-      `${error.message}: have the owner of the database run: create schema ${name} authorization "${user}"`,
+      `${error.message}: have the owner of the database run: create schema ${quoted} authorization "${user}"`,
       { cause: error },
     );
   }
@@ -80,9 +78,16 @@ function refusal(message: string, options?: ErrorOptions): ReadModelError {
   return new ReadModelError('NOT_A_REPLAY', message, options);
 }
 
-async function userOf(client: Client): Promise<string> {
-  const { rows } = await client.query<{ name: string }>('select current_user as name');
-  return rows[0]?.name ?? '';
+/** Who is logged in, and the schema's name as SQL wants it: `order` needs quotes. */
+async function namesOf(
+  client: Client,
+  name: string,
+): Promise<{ readonly user: string; readonly quoted: string }> {
+  const { rows } = await client.query<{ user: string; quoted: string }>(
+    `select current_user as "user", quote_ident($1) as quoted`,
+    [name],
+  );
+  return rows[0] ?? { user: '', quoted: name };
 }
 
 async function lock(client: Client, name: string): Promise<void> {
@@ -98,9 +103,9 @@ async function lock(client: Client, name: string): Promise<void> {
 /** Whether a replay made it; false where it has yet to be made. */
 async function isReplay(client: Client, name: string): Promise<boolean> {
   const { rows } = await client.query<Record<'replay' | 'empty' | 'log', boolean>>(
-    `select to_regclass($1 || '.scrivener_replay') is not null as replay,
+    `select to_regclass(quote_ident($1) || '.scrivener_replay') is not null as replay,
        not exists (select from pg_class where relnamespace = pg_namespace.oid) as empty,
-       to_regclass($1 || '.events') is not null as log
+       to_regclass(quote_ident($1) || '.events') is not null as log
      from pg_namespace where nspname = $1`,
     [name],
   );
@@ -111,11 +116,11 @@ async function isReplay(client: Client, name: string): Promise<boolean> {
   return true;
 }
 
-async function make(client: Client, name: string): Promise<void> {
+async function make(client: Client, name: string, quoted: string): Promise<void> {
   const { rowCount } = await client.query('select from pg_namespace where nspname = $1', [name]);
   await client.query('begin');
-  if (rowCount === 0) await client.query(`create schema ${name}`);
-  await client.query(`set local search_path = ${name}; ${TABLES_OF_A_REPLAY}`);
+  if (rowCount === 0) await client.query(`create schema ${quoted}`);
+  await client.query(`set local search_path = ${quoted}; ${TABLES_OF_A_REPLAY}`);
   await client.query('commit');
 }
 
