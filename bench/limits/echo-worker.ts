@@ -9,7 +9,11 @@ const CONCURRENCY = 64;
 const worker = new Worker<{ readonly text: string }, string>(
   ECHO_QUEUE,
   async ({ data }) => data.text,
-  { connection: benchRedis(Number(process.argv[2])), concurrency: CONCURRENCY },
+  {
+    connection: benchRedis(Number(process.argv[2])),
+    concurrency: CONCURRENCY,
+    drainDelay: 1, // as a signer worker: its connections take longer silence for the end
+  },
 );
 await worker.waitUntilReady();
 process.send?.('ready');

@@ -27,7 +27,7 @@ export async function openJobLimit(port: number): Promise<JobLimit> {
     defaultJobOptions: { removeOnComplete: { count: 1_000 }, removeOnFail: true },
   });
   queue.setMaxListeners(0); // each asker is one
-  const events = new QueueEvents(ECHO_QUEUE, { connection });
+  const events = new QueueEvents(ECHO_QUEUE, { connection, blockingTimeout: 2_000 });
   events.setMaxListeners(0);
   await events.waitUntilReady();
   const child = fork(join(import.meta.dirname, 'echo-worker.ts'), [String(port)], {
