@@ -1,5 +1,7 @@
+import { createCipheriv, pbkdf2, randomBytes } from 'node:crypto';
+import { promisify } from 'node:util';
 import { UnreadableKey } from '@scrivener/signing';
-import { CompactEncrypt, compactDecrypt } from 'jose';
+import { compactDecrypt } from 'jose';
 
 /**
  * - `NO_PASSPHRASE`: the environment has no passphrase for the alias a key is sealed under
@@ -25,6 +27,10 @@ const MAX_ROUNDS = 1_000_000;
 
 const ALGORITHM = 'PBES2-HS256+A128KW';
 const ENCRYPTION = 'A256GCM';
+
+const derive = promisify(pbkdf2);
+/** RFC 3394 §2.2.3.1. */
+const WRAP_IV = Buffer.alloc(8, 0xa6);
 
 /** A private key as it lies in the database. */
 export interface SealedKey {
@@ -62,10 +68,7 @@ export function createSealer(
   passphrase(defaultAlias);
   return {
     seal: async (privateKey) => {
-      const jwe = await new CompactEncrypt(privateKey)
-        .setProtectedHeader({ alg: ALGORITHM, enc: ENCRYPTION })
-        .setKeyManagementParameters({ p2c: ROUNDS })
-        .encrypt(passphrase(defaultAlias));
+      const jwe = await encrypt(privateKey, passphrase(defaultAlias));
       return { alias: defaultAlias, jwe };
     },
     unseal: async ({ alias, jwe }) => {
@@ -86,4 +89,32 @@ export function createSealer(
       }
     },
   };
+}
+
+/**
+ * A JWE in compact form (RFC 7516 §7.1, RFC 7518 §4.8). `jose` takes six trips to other threads for
+ * that, which cost about as much as half the rounds; only the rounds are worth one.
+ */
+async function encrypt(payload: Uint8Array, passphrase: Uint8Array): Promise<string> {
+  const salt = randomBytes(16);
+  const protectedHeader = {
+    alg: ALGORITHM,
+    enc: ENCRYPTION,
+    p2c: ROUNDS,
+    p2s: salt.toString('base64url'),
+  };
+  const header = Buffer.from(JSON.stringify(protectedHeader)).toString('base64url');
+  const saltInput = Buffer.concat([Buffer.from(`${ALGORITHM}\0`), salt]);
+  const wrappingKey = await derive(passphrase, saltInput, ROUNDS, 16, 'sha256');
+
+  const contentKey = randomBytes(32);
+  const iv = randomBytes(12);
+  const wrap = createCipheriv('aes128-wrap', wrappingKey, WRAP_IV);
+  const wrapped = Buffer.concat([wrap.update(contentKey), wrap.final()]);
+  const cipher = createCipheriv('aes-256-gcm', contentKey, iv).setAAD(Buffer.from(header));
+  const ciphertext = Buffer.concat([cipher.update(payload), cipher.final()]);
+  wrappingKey.fill(0);
+  contentKey.fill(0);
+  const parts = [wrapped, iv, ciphertext, cipher.getAuthTag()];
+  return [header, ...parts.map((part) => part.toString('base64url'))].join('.');
 }

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { readCertificate } from './certificates.ts';
 import { toDerSignature } from './ecdsa-signature.ts';
 import type { PublicKey } from './key.ts';
-import { coordinateBytes, isForeignCurveKey, isLongRsaKey } from './key-strength.ts';
+import { coordinateBytes, isForeignCurveKey, isLongRsaKey, isPlainP256 } from './key-strength.ts';
 import { pemBlocks } from './pem.ts';
 
 /** How one kind of key checks one kind of signature. */
@@ -105,6 +105,7 @@ function rawEd25519(publicBytes: Uint8Array): KeyObject | undefined {
 function subjectPublicKey(publicBytes: Uint8Array): KeyObject | undefined {
   try {
     const key = createPublicKey({ key: Buffer.from(publicBytes), format: 'der', type: 'spki' });
+    if (isPlainP256(publicBytes)) return key; // what it exports as costs twice what it took to read
     const der = key.export({ format: 'der', type: 'spki' });
     return der.equals(publicBytes) && !isForeignCurveKey(key) ? key : undefined;
   } catch {

@@ -14,6 +14,18 @@ export function coordinateBytes(key: KeyObject): number | undefined {
   return COORDINATE_BYTES.get(key.asymmetricKeyDetails?.namedCurve ?? '');
 }
 
+/** SubjectPublicKeyInfo of RFC 5480 for a P-256 key, up to the coordinates of its uncompressed point. */
+export const P256_SPKI_HEAD = Buffer.from(
+  '3059301306072a8648ce3d020106082a8648ce3d03010703420004',
+  'hex',
+);
+
+/** Whether these bytes, if they are a key at all, are a P-256 key in the one form that Go writes. */
+export function isPlainP256(spki: Uint8Array): boolean {
+  const head = spki.subarray(0, P256_SPKI_HEAD.length);
+  return spki.length === P256_SPKI_HEAD.length + 64 && P256_SPKI_HEAD.equals(head);
+}
+
 /** The first byte of a point of which both coordinates follow; Go reads no other form. */
 const UNCOMPRESSED = 0x04;
 

@@ -8,6 +8,7 @@ import {
 } from 'node:crypto';
 import { encodeBase64 } from './base64.ts';
 import { fromDerSignature } from './ecdsa-signature.ts';
+import { P256_SPKI_HEAD } from './key-strength.ts';
 import { keyId, type KeyId, type PublicKey, type ServerKeyAlgorithm } from './key.ts';
 import type { Signature } from './server-roles.ts';
 
@@ -64,7 +65,7 @@ const KINDS: Readonly<Record<ServerKeyAlgorithm, KeyKind>> = {
     method: 'ecdsa',
     generate: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
     fromSecret: p256Key,
-    publicBytes: (key) => createPublicKey(key).export({ format: 'der', type: 'spki' }),
+    publicBytes: p256PublicBytes,
     sign: (payload, key) => fromDerSignature(sign('sha256', payload, key), 32),
     pack: (key) => key.export({ format: 'der', type: 'sec1' }),
     secretAt: SEC1_HEAD.length,
@@ -143,6 +144,13 @@ function p256Key(secret: Uint8Array): KeyObject {
   return withSecret([SEC1_HEAD, secret, SEC1_MIDDLE, curve.getPublicKey()], (key) =>
     createPrivateKey({ key, format: 'der', type: 'sec1' }),
   );
+}
+
+/** Node writes a JWK in a third of the time that OpenSSL needs for DER. */
+function p256PublicBytes(key: KeyObject): Uint8Array {
+  const { x = '', y = '' } = createPublicKey(key).export({ format: 'jwk' });
+  const coordinates = [x, y].map((text) => Buffer.from(text, 'base64url'));
+  return Buffer.concat([P256_SPKI_HEAD, ...coordinates]);
 }
 
 /** Reads a key from bytes that are overwritten afterwards. */

@@ -73,47 +73,88 @@ const pendingRows = z.array(
   z.object({ nth: z.int(), algorithm: z.string(), public: z.instanceof(Uint8Array) }),
 );
 
-const FIND = `
-  select key.key_id, key.gun, key.role, key.algorithm, key.passphrase_alias, key.private,
-    pending.key_id is null as used
-  from private_keys key left join pending_keys pending using (key_id)
-  where key.key_id = any ($1::text[])`;
+/** A statement that each connection prepares once, under its name: planning costs more than to run it. */
+interface Statement {
+  readonly name: string;
+  readonly text: string;
+}
 
-const THERE = 'select key_id from private_keys where key_id = any ($1::text[])';
+/*
+ * A plan that was made while a table was small is still used when it is large. So each of these finds its
+ * rows by an index, one look for each key, whatever the planner thinks of joins and of reading it all.
+ */
+const BY_INDEX = '-c enable_seqscan=off';
 
-const FIND_PENDING = `
-  select asked.nth::int, key.algorithm, key.public
-  from unnest($1::bytea[], $2::text[], $3::text[])
-    with ordinality as asked (gun_sha256, role, algorithm, nth)
-  join pending_keys pending using (gun_sha256, role, algorithm)
-  join private_keys key on key.key_id = pending.key_id`;
+const FIND: Statement = {
+  name: 'find keys',
+  text: `
+    select key_id, gun, role, algorithm, passphrase_alias, private,
+      (select pending.key_id from pending_keys pending where pending.key_id = key.key_id) is null as used
+    from private_keys key
+    where key_id = any ($1::text[])`,
+};
+
+const THERE: Statement = {
+  name: 'are keys there',
+  text: 'select key_id from private_keys where key_id = any ($1::text[])',
+};
+
+const FIND_PENDING: Statement = {
+  name: 'find pending keys',
+  text: `
+    select asked.nth::int, found.algorithm, found.public
+    from unnest($1::bytea[], $2::text[], $3::text[])
+      with ordinality as asked (gun_sha256, role, algorithm, nth)
+    cross join lateral (
+      select key.algorithm, key.public
+      from pending_keys pending
+      cross join lateral (
+        select * from private_keys where private_keys.key_id = pending.key_id offset 0
+      ) as key
+      where pending.gun_sha256 = asked.gun_sha256 and pending.role = asked.role
+        and pending.algorithm = asked.algorithm
+      offset 0
+    ) as found`,
+};
 
 /** All take the entries of the index in one order, or two workers could wait for each other. */
-const ADD_PENDING = `
-  with asked as (
-    select * from unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[])
-      as asked (key_id, gun, gun_sha256, role, algorithm, passphrase_alias, public, private)
-  ), pending as (
-    insert into pending_keys (gun_sha256, role, algorithm, key_id)
-    select gun_sha256, role, algorithm, key_id from asked order by gun_sha256, role, algorithm
-    on conflict do nothing
-    returning key_id
-  )
-  insert into private_keys (key_id, gun, role, algorithm, passphrase_alias, public, private)
-  select key_id, gun, role, algorithm, passphrase_alias, public, private
-  from asked join pending using (key_id)
-  returning key_id`;
+const ADD_PENDING: Statement = {
+  name: 'add pending keys',
+  text: `
+    with asked as (
+      select * from unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[])
+        as asked (key_id, gun, gun_sha256, role, algorithm, passphrase_alias, public, private)
+    ), pending as (
+      insert into pending_keys (gun_sha256, role, algorithm, key_id)
+      select gun_sha256, role, algorithm, key_id from asked order by gun_sha256, role, algorithm
+      on conflict do nothing
+      returning key_id
+    )
+    insert into private_keys (key_id, gun, role, algorithm, passphrase_alias, public, private)
+    select key_id, gun, role, algorithm, passphrase_alias, public, private
+    from asked join pending using (key_id)
+    returning key_id`,
+};
 
-const MARK_USED = 'delete from pending_keys where key_id = any ($1::text[])';
+const MARK_USED: Statement = {
+  name: 'mark keys used',
+  text: 'delete from pending_keys where key_id = any ($1::text[])',
+};
 
-const REMOVE = `
-  with pending as (delete from pending_keys where key_id = $1)
-  delete from private_keys where key_id = $1`;
+const REMOVE: Statement = {
+  name: 'remove key',
+  text: `
+    with pending as (delete from pending_keys where key_id = $1)
+    delete from private_keys where key_id = $1`,
+};
 
 /** Throws where a table is not there (yet), or may not be read. */
-const CHECK = `
-  select key_id from private_keys where key_id = ''
-  union all select key_id from pending_keys where key_id = ''`;
+const CHECK: Statement = {
+  name: 'check tables',
+  text: `
+    select key_id from private_keys where key_id = ''
+    union all select key_id from pending_keys where key_id = ''`,
+};
 
 /** What `addPending` puts down, the secret sealed. */
 interface NewKey {
@@ -153,6 +194,7 @@ export class PostgresKeyStore implements KeyStore {
         connectionString: databaseUrl,
         connectionTimeoutMillis: CONNECT_TIMEOUT,
         statement_timeout: STATEMENT_TIMEOUT,
+        options: BY_INDEX,
         query_timeout: STATEMENT_TIMEOUT + 500,
         keepAlive: true,
         keepAliveInitialDelayMillis: 1_000, // the default of Linux is two hours
@@ -282,10 +324,13 @@ export class PostgresKeyStore implements KeyStore {
     });
   }
 
-  async #query(text: string, values: readonly unknown[] = []): Promise<unknown[]> {
+  async #query(statement: Statement, values: readonly unknown[] = []): Promise<unknown[]> {
     try {
       const pool = await this.#pool();
-      const { rows } = await pool.query<Record<string, unknown>>({ text, values: [...values] });
+      const { rows } = await pool.query<Record<string, unknown>>({
+        ...statement,
+        values: [...values],
+      });
       return rows;
     } catch (error) {
       throw withoutValues(error);
