@@ -152,6 +152,70 @@ describe('an update that waited while another landed', () => {
   });
 });
 
+describe('a process that has not been told what others published', () => {
+  /** Has published once itself; to it the repository stays as it was then. */
+  async function behind() {
+    const process = memory.process({ join: () => ({ mayAnswer: () => true }) });
+    const owner = await ownerOf(process, gun);
+    const first = [owner.root(), owner.targets({ first: 'content' })];
+    await process.publish(commandOf(gun, first));
+    const publish = (...files: readonly Part[]) => process.publish(commandOf(gun, files));
+    const elsewhere = (...files: readonly Part[]) =>
+      memory.process().publish(commandOf(gun, files));
+    return { owner, first, publish, elsewhere };
+  }
+
+  test('publishes on top of it, and loses nothing', async () => {
+    const { owner, publish, elsewhere } = await behind();
+    owner.delegate('targets/a');
+    await elsewhere(owner.targets(), owner.delegation('targets/a'));
+
+    expect((await publish(owner.delegation('targets/a'))).version).toBe(3n);
+    expect((await memory.readModel.current(gun, 'targets'))?.version).toBe(2n);
+    expect((await memory.readModel.current(gun, 'targets/a'))?.version).toBe(2n);
+  });
+
+  test('refuses nothing by what was before', async () => {
+    const { owner, publish, elsewhere } = await behind();
+    owner.rotate('targets');
+    await elsewhere(owner.root(), owner.targets());
+
+    expect((await publish(owner.targets({ next: 'content' }))).version).toBe(3n);
+  });
+
+  test('does not take for current what was', async () => {
+    const { owner, first, publish, elsewhere } = await behind();
+    const next = owner.targets({ next: 'content' });
+    const timestamp = await elsewhere(next);
+
+    await expect(publish(...first)).rejects.toThrow(OLD_VERSION);
+    expect(await publish(next)).toEqual(timestamp);
+    await memory.process().deleteRepository(gun, {});
+    expect((await publish(...first)).version).toBe(1n);
+  });
+
+  test('reads the log once where it publishes what is next, and never where it is not behind', async () => {
+    let reads = 0;
+    const readStream: EventStore['readStream'] = (...question) => {
+      reads += 1;
+      return memory.events.readStream(...question);
+    };
+    const process = memory.process({
+      events: { ...memory.events, readStream },
+      join: () => ({ mayAnswer: () => true }),
+    });
+    const owner = await ownerOf(process, gun);
+    await process.publish(commandOf(gun, [owner.root(), owner.targets()]));
+    reads = 0;
+
+    await process.publish(commandOf(gun, [owner.targets({ second: 'content' })]));
+    expect(reads).toBe(0);
+    await memory.process().publish(commandOf(gun, [owner.targets({ third: 'content' })]));
+    await process.publish(commandOf(gun, [owner.targets({ fourth: 'content' })]));
+    expect(reads).toBe(1);
+  });
+});
+
 test.each([1, 30])(
   'of the stored files an update reads two, however many roles (%i) there are',
   async (roles) => {

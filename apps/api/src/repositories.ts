@@ -8,6 +8,7 @@ import {
   type Repository,
   type RepositoryEvent,
 } from '@scrivener/events';
+import type { Memory, Reader } from '@scrivener/read-model';
 import { inSpan } from '@scrivener/runtime/tracing';
 import type { Gun, Metafile, RoleName, Sha256 } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
@@ -28,6 +29,11 @@ export interface Repositories {
   load(gun: Gun): Promise<Repository>;
   /** What this process has seen of its stream, which may go on; the log is not asked. */
   known(gun: Gun): Repository;
+  /**
+   * What this process knows of it, where it has heard of nothing that happened since (ADR 0019). That may be
+   * on its way: only an append tells. Undefined where nobody would tell, or the log has to be asked.
+   */
+  fresh(gun: Gun): Repository | undefined;
   /** The current metafiles of those roles that have one. */
   metafiles(
     repository: Repository,
@@ -42,10 +48,27 @@ export interface Repositories {
   ): Promise<RecordedEvent>;
 }
 
-export function createRepositories(events: EventStore): Repositories {
+/** `join`: to be told what happens to repositories; where it is absent, none is ever fresh. */
+export function createRepositories(
+  events: EventStore,
+  join?: (memory: Memory) => Reader,
+): Repositories {
+  /** Of those that are folded. */
+  const fresh = new Set<Gun>();
   const folded = new LRUCache<Gun, Repository>({
     maxSize: FOLDED_BYTES,
     sizeCalculation: bytesOf,
+    dispose(_, gun, reason) {
+      if (reason !== 'set') fresh.delete(gun);
+    },
+  });
+  const reader = join?.({
+    forget(changed) {
+      for (const [gun, position] of changed) {
+        if (position > (folded.peek(gun)?.position ?? 0)) fresh.delete(gun);
+      }
+    },
+    forgetAll: () => fresh.clear(),
   });
   const trusted = new LRUCache<Sha256, Uint8Array>({
     maxSize: CACHED_BYTES,
@@ -74,6 +97,7 @@ export function createRepositories(events: EventStore): Repositories {
   const keep = (repository: Repository): Repository => {
     const { gun, version } = repository.head;
     if (version >= (folded.get(gun)?.head.version ?? 0)) folded.set(gun, repository);
+    if (folded.has(gun)) fresh.add(gun);
     return repository;
   };
 
@@ -83,10 +107,14 @@ export function createRepositories(events: EventStore): Repositories {
     async load(gun) {
       const before = known(gun);
       const news = await events.readStream(gun, before.head.version);
-      return news.length === 0 ? before : keep(evolveAll(before, news));
+      return news.length === 0 && before.head.version === 0
+        ? before
+        : keep(evolveAll(before, news));
     },
 
     known,
+
+    fresh: (gun) => (fresh.has(gun) && reader?.mayAnswer() === true ? folded.get(gun) : undefined),
 
     async metafiles({ current }, roles) {
       const refs = roles.map((role) => current.get(role)).filter((ref) => ref !== undefined);

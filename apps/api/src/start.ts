@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventStore } from '@scrivener/events';
 import { memoryEventStore } from '@scrivener/events/memory';
 import { postgresEventStore } from '@scrivener/events/postgres';
-import { runProjection, type ReadModel } from '@scrivener/read-model';
+import { runProjection, type Memory, type ReadModel } from '@scrivener/read-model';
 import { memoryReadModel } from '@scrivener/read-model/memory';
 import { postgresReadModel } from '@scrivener/read-model/postgres';
 import {
@@ -64,6 +64,8 @@ export async function startServer(
   const count = renewalCounter(register);
   const admission = createAdmission(config.admission);
   admissionMetrics(register, admission);
+  const join =
+    config.memoryBytes === 0 ? undefined : (memory: Memory) => readModel.readers.join(memory);
   const useCases = createUseCases({
     events,
     readModel,
@@ -73,6 +75,7 @@ export async function startServer(
     now,
     timeoutMs: config.answerMs,
     guard: config.guard,
+    join,
     countRenewal: count,
   });
   const streams = createStreams(events);
@@ -80,12 +83,7 @@ export async function startServer(
   historyMetrics(register, pastTurnstile);
   const feed = createFeed(events, streams, config.eventStreams);
   const kept =
-    config.memoryBytes === 0
-      ? keepNothing
-      : createKeptFiles((memory) => readModel.readers.join(memory), {
-          bytes: config.memoryBytes,
-          now,
-        });
+    join === undefined ? keepNothing : createKeptFiles(join, { bytes: config.memoryBytes, now });
   const sources = [
     projectionGauges(shared, () => readModel.lag()),
     expiryGauges(shared, readModel.expiries, now),

@@ -1,5 +1,5 @@
 import type { EventStore } from '@scrivener/events';
-import type { ReadModel } from '@scrivener/read-model';
+import type { Memory, Reader, ReadModel } from '@scrivener/read-model';
 import type { Logger } from '@scrivener/runtime';
 import { beginSpan } from '@scrivener/runtime/tracing';
 import type { Signer } from '@scrivener/signing';
@@ -29,6 +29,8 @@ export interface Ports {
   readonly timeoutMs: number;
   /** What is refused beyond Notary's own rules; nothing where it is absent. */
   readonly guard?: Guard | undefined;
+  /** See `Readers`. Where it is absent, each change reads the log before it is decided. */
+  readonly join?: ((memory: Memory) => Reader) | undefined;
   /** Told of each renewal because of a read. */
   readonly countRenewal?: CountRenewal;
 }
@@ -46,7 +48,7 @@ interface UseCases extends Pick<
 export function createUseCases(ports: Ports): UseCases {
   const { events, readModel, signer, algorithm, logger, now, timeoutMs } = ports;
   const { guard, countRenewal = () => {} } = ports;
-  const repositories = createRepositories(events);
+  const repositories = createRepositories(events, ports.join);
   const verification = createVerification();
   const pace = createPace();
   const writer = createWriter(repositories, readModel, timeoutMs);

@@ -43,7 +43,7 @@ export type Decide = (
 /** How every change gets into the log. */
 export interface Writer {
   /**
-   * Loads, decides and appends until the decision met the state it was made on, then waits until
+   * Decides and appends until the decision met the state it was made on, then waits until
    * every API can read it. Throws what `decide` throws, and `Unavailable` after `timeoutMs`.
    *
    * Nothing is left behind unless the append itself went through; from then on the event is true,
@@ -86,17 +86,46 @@ export function createWriter(
 
   /** `raced`: others wrote, or at least tried to, since this was asked for. */
   const append = async (change: Change, first: Repository, raced: boolean): Promise<Written> => {
-    const { gun, decide, signal } = change;
-    const addition = await decide(first, raced);
+    const addition = await change.decide(first, raced);
     if (addition === undefined) return { position: first.position };
+    const written = await appendOnce(change, first, addition);
+    return written ?? append(change, await repositories.load(change.gun), true);
+  };
+
+  /**
+   * Decides on what this process knows, where it knows of nothing that it has not heard: then the log need
+   * not be read first, for the append tells. But that nothing is to be added, and a refusal, are only said
+   * of what was read; and who was surprised by the append has not raced with anybody, but was behind.
+   */
+  const appendToEnd = async (change: Change, raced: boolean): Promise<Written> => {
+    const { gun, decide } = change;
+    const fresh = repositories.fresh(gun);
+    if (fresh === undefined) return append(change, await repositories.load(gun), raced);
+    const [decided] = await Promise.allSettled([(async () => decide(fresh, raced))()]);
+    if (decided.status === 'fulfilled' && decided.value !== undefined) {
+      const written = await appendOnce(change, fresh, decided.value);
+      return written ?? append(change, await repositories.load(gun), raced);
+    }
+    const read = await repositories.load(gun);
+    if (read.head.version !== fresh.head.version) return append(change, read, raced);
+    if (decided.status === 'rejected') throw decided.reason;
+    return { position: read.position };
+  };
+
+  /** Undefined where it does not follow the last event of its stream. */
+  const appendOnce = async (
+    change: Change,
+    repository: Repository,
+    addition: Addition,
+  ): Promise<Written | undefined> => {
     try {
       const options = { projects: change.projects() };
-      const recorded = await appendSurely(first, addition, options, signal);
+      const recorded = await appendSurely(repository, addition, options, change.signal);
       return { recorded, position: recorded.position, ...options };
     } catch (error) {
-      if (!(error instanceof WrongExpectedVersion)) throw error;
+      if (error instanceof WrongExpectedVersion) return undefined;
+      throw error;
     }
-    return append(change, await repositories.load(gun), true);
   };
 
   /**
@@ -168,9 +197,7 @@ export function createWriter(
         const change = { gun, decide, signal, projects: isAlone };
         underWay += 1;
         try {
-          const written = await inTurn(gun, signal, async (waited) =>
-            append(change, await repositories.load(gun), waited),
-          );
+          const written = await inTurn(gun, signal, (waited) => appendToEnd(change, waited));
           await inSpan('wait until projected', {}, () => projected(written, signal));
           return written.recorded;
         } finally {

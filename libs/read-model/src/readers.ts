@@ -2,7 +2,8 @@ import type { Gun } from '@scrivener/tuf';
 
 /** What a process remembers of a read model. Forgetting includes what is being read at that moment. */
 export interface Memory {
-  forget(guns: Iterable<Gun>): void;
+  /** By the repositories to which something happened, the position of the last such event. */
+  forget(changed: ReadonlyMap<Gun, number>): void;
   forgetAll(): void;
 }
 
@@ -21,7 +22,7 @@ export interface Reader {
  * a deletion or a renewal nobody serves what was there before (ADR 0019).
  */
 export interface Readers {
-  /** Once in a process. It takes a moment until the reader may answer. */
+  /** For each thing in a process that remembers. It takes a moment until the first reader may answer. */
   join(memory: Memory): Reader;
   /**
    * Resolves when the projection has reached `position` and no reader serves anything older. A reader

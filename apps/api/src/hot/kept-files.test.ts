@@ -59,14 +59,14 @@ describe('files in memory', () => {
     await kept.read(wanted('/x'), load());
     await kept.read(wanted('/y', other), load());
 
-    memory.forget([gun]);
+    memory.forget(new Map([[gun, 1]]));
 
     expect(kept.find('/x')).toBeUndefined();
     expect(kept.find('/y')?.gun).toBe(other);
   });
 
   test.each([
-    ['something happened to the repository', () => memory.forget([gun])],
+    ['something happened to the repository', () => memory.forget(new Map([[gun, 1]]))],
     ['everything is forgotten', () => memory.forgetAll()],
   ])('do not stay where their reading began before %s', async (_, happens) => {
     const first = slow();

@@ -90,8 +90,8 @@ export function createKeptFiles(
     for (const path of pathsOf.get(gun) ?? []) files.delete(path);
   };
   const reader = join({
-    forget: (guns) => {
-      for (const gun of guns) forget(gun);
+    forget: (changed) => {
+      for (const gun of changed.keys()) forget(gun);
     },
     forgetAll() {
       for (const gun of readings.keys()) forget(gun);

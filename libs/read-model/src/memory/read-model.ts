@@ -34,7 +34,7 @@ export function memoryReadModel(events: EventStore): ReadModel {
   let projected = nothing();
   const working = new Set<Promise<unknown>>();
   const waiters = positionWaiters();
-  let memory: Memory | undefined;
+  const memories: Memory[] = [];
 
   const alone = async <Result>(work: () => Promise<Result>): Promise<Result> => {
     const run = work();
@@ -47,7 +47,8 @@ export function memoryReadModel(events: EventStore): ReadModel {
   };
   const projectEvents = async (batch: readonly RecordedEvent[]) => {
     apply(projected, batch, await retold(batch, events));
-    memory?.forget(batch.map(({ event }) => event.gun));
+    const changed = new Map(batch.map(({ event, position }) => [event.gun, position]));
+    for (const memory of memories) memory.forget(changed);
     waiters.reached(projected.position);
   };
   const projectBatch = async () => {
@@ -89,7 +90,7 @@ export function memoryReadModel(events: EventStore): ReadModel {
     // One process, which forgets in the moment in which it projects.
     readers: {
       join(joining) {
-        memory = joining;
+        memories.push(joining);
         return { mayAnswer: () => true };
       },
       seen: async () => {},
@@ -120,7 +121,7 @@ export function memoryReadModel(events: EventStore): ReadModel {
       while (working.size > 0) await Promise.allSettled(working);
       await alone(async () => {
         projected = await projectedFromStart(events);
-        memory?.forgetAll();
+        for (const memory of memories) memory.forgetAll();
         waiters.reached(projected.position);
       });
     },

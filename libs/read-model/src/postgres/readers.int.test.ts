@@ -34,8 +34,8 @@ async function joined(): Promise<Process> {
   open.push(readModel);
   const forgotten = new Set<Gun | 'all'>();
   const reader = readModel.readers.join({
-    forget: (guns) => {
-      for (const gun of guns) forgotten.add(gun);
+    forget: (changed) => {
+      for (const gun of changed.keys()) forgotten.add(gun);
     },
     forgetAll: () => forgotten.add('all'),
   });

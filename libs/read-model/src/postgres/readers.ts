@@ -84,7 +84,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
   pool.on('error', () => {}); // the next query reports it
   const closing = new AbortController();
   const standing = new Map<string, { readonly renewals: number; readonly since: number }>();
-  let memory: Memory | undefined;
+  const memories: Memory[] = [];
   let membership: Membership | undefined;
   let latest: Look | undefined;
   /** Up to this event nobody answers with anything older. */
@@ -111,7 +111,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     membership = undefined;
     latest = undefined;
     common = 0;
-    memory?.forgetAll();
+    for (const memory of memories) memory.forgetAll();
     if (left === undefined) return;
     // where this fails, somebody removes it later
     await remove(left.instance).catch(() => {});
@@ -156,7 +156,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     if (member !== undefined && member === membership) {
       const isOther = Number(row.generation) !== member.generation;
       if (isOther || checkpoint < member.seen) await leave();
-      else takeNote(member, checkpoint, row.guns);
+      else takeNote(member, checkpoint, row.changed);
     }
     // A membership that is younger than this look took no note of it: it counts as somebody else's.
     const own = member === membership ? member : undefined;
@@ -169,9 +169,12 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
     return { checkpoint, others };
   };
 
-  const takeNote = (member: Membership, checkpoint: number, guns: readonly Gun[] | null) => {
-    if (guns === null) memory?.forgetAll();
-    else memory?.forget(guns);
+  const takeNote = (member: Membership, checkpoint: number, row: LookRow['changed']) => {
+    const changed = row && new Map(row);
+    for (const memory of memories) {
+      if (changed === null) memory.forgetAll();
+      else memory.forget(changed);
+    }
     member.seen = checkpoint;
   };
 
@@ -215,7 +218,7 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
 
   return {
     join(joining) {
-      memory = joining;
+      memories.push(joining);
       living ??= live();
       return { mayAnswer: () => membership !== undefined && isWithinLease(membership.renewed) };
     },
@@ -267,8 +270,8 @@ export function postgresReaders(url: string, timeoutMs: number): PostgresReaders
 interface LookRow {
   readonly checkpoint: string;
   readonly generation: string;
-  /** What changed since the given position; null where that is too much. */
-  readonly guns: readonly Gun[] | null;
+  /** What changed since the given position, and the last event of each; null where that is too much. */
+  readonly changed: readonly (readonly [Gun, number])[] | null;
   readonly readers: readonly ReaderRow[];
 }
 
@@ -276,11 +279,15 @@ interface LookRow {
 const LOOK = `
   select reached.position as checkpoint, (select generation from serving) as generation,
     case
-      when $1::bigint is null or reached.position <= $1 then array[]::text[]
-      when reached.position - $1 <= ${MANY} then array(
-        select distinct gun from events where position > $1 and position <= reached.position
+      when $1::bigint is null or reached.position <= $1 then '[]'::json
+      when reached.position - $1 <= ${MANY} then (
+        select coalesce(json_agg(json_build_array(gun, last)), '[]') from (
+          select gun, max(position) as last from events
+          where position > $1 and position <= reached.position
+          group by gun
+        ) as changed
       )
-    end as guns,
+    end as changed,
     (select coalesce(json_agg(readers), '[]') from readers) as readers
   from projections as reached where live`;
 
