@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { Connection } from '../load/connection.ts';
+import { Connection, type Answer } from '../load/connection.ts';
+import { again } from '../again.ts';
 
 /** What the server that is measured answered: the limits serve the same bytes with the same headers. */
 export interface KnownAnswer {
@@ -12,7 +13,7 @@ export interface KnownAnswer {
 const OF_THE_CONNECTION = new Set(['date', 'connection', 'keep-alive', 'transfer-encoding']);
 const READERS = 8;
 
-/** Asks for all of them. Throws where one is not a 200. */
+/** Asks for all of them, each again and again where it is not a 200. Throws where it stays so. */
 export async function collectAnswers(
   url: string,
   ca: Buffer,
@@ -24,8 +25,7 @@ export async function collectAnswers(
     Array.from({ length: READERS }, async () => {
       const connection = new Connection(url, ca);
       for (let path = todo.pop(); path !== undefined; path = todo.pop()) {
-        const { status, headers, body } = await connection.get(path);
-        if (status !== 200) throw new Error(`GET ${path}: ${status} ${body.toString()}`);
+        const { headers, body } = await again(() => read(connection, path));
         const own = headers.filter(([name]) => !OF_THE_CONNECTION.has(name));
         answers.push({ path, headers: withLength(own, body), body });
       }
@@ -33,6 +33,14 @@ export async function collectAnswers(
     }),
   );
   return answers;
+}
+
+async function read(connection: Connection, path: string): Promise<Answer> {
+  const answer = await connection.get(path);
+  if (answer.status !== 200) {
+    throw new Error(`GET ${path}: ${answer.status} ${answer.body.toString()}`);
+  }
+  return answer;
 }
 
 function withLength(headers: KnownAnswer['headers'], body: Buffer): KnownAnswer['headers'] {

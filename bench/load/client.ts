@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PublicKey } from '@scrivener/tuf';
 import { Connection, type Answer } from './connection.ts';
 import { FORM_TYPE, Owner } from './owner.ts';
+import { again } from '../again.ts';
 import { quantile } from '../timed.ts';
 import type { Sample } from '../series.ts';
 import type { Order, Told } from './protocol.ts';
@@ -19,9 +20,6 @@ const UPDATES_AHEAD = 400;
 const MAKERS = 8;
 /** Targets in a file from which on one request at a time is load enough. */
 const MANY_FILES = 10_000;
-/** To make a collection, or one of its versions, where nothing is measured; and the wait between, in milliseconds. */
-const ATTEMPTS = 10;
-const REST = 1_000;
 /** After a connection that broke, in milliseconds. */
 const BROKEN = 100;
 /** Before the clock runs, in milliseconds. */
@@ -97,16 +95,11 @@ async function createPool(name: string, size: number, files: number): Promise<st
 
 /** A busy server may say 503: nothing is known of that collection then, and another one is made. */
 async function firstPublished(connection: Connection, name: string, files: number): Promise<Owner> {
-  for (let attempt = 1; ; attempt += 1) {
+  return again(async () => {
     const owner = new Owner(newGun(name), files);
-    try {
-      mustBe200(await initialise(connection, owner));
-      return owner;
-    } catch (error) {
-      if (attempt === ATTEMPTS) throw error;
-      await sleep(REST);
-    }
-  }
+    mustBe200(await initialise(connection, owner));
+    return owner;
+  });
 }
 
 async function age(writers: readonly Writer[], versions: number): Promise<void> {
@@ -122,13 +115,9 @@ async function age(writers: readonly Writer[], versions: number): Promise<void> 
   );
 }
 
-/** After a 503 the next update is sent: nobody knows of this one whether it came to be. */
+/** After a failure the next update is sent: nobody knows of this one whether it came to be. */
 async function oneMore(connection: Connection, writer: Writer): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    const answer = await publish(connection, writer);
-    if (answer.status !== 503 || attempt === ATTEMPTS) return void mustBe200(answer);
-    await sleep(REST);
-  }
+  await again(async () => mustBe200(await publish(connection, writer)));
 }
 
 function newGun(name: string): string {
