@@ -80,10 +80,11 @@ interface Statement {
 }
 
 /*
- * A plan that was made while a table was small is still used when it is large. So each of these finds its
- * rows by an index, one look for each key, whatever the planner thinks of joins and of reading it all.
+ * Planned once, for Postgres would plan again each time where few keys are asked for. A plan that was made
+ * while a table was small is still used when it is large: so each statement finds its rows by an index,
+ * one look for each key, whatever the planner thinks of joins and of reading it all.
  */
-const BY_INDEX = '-c enable_seqscan=off';
+const PLANNING = '-c plan_cache_mode=force_generic_plan -c enable_seqscan=off';
 
 const FIND: Statement = {
   name: 'find keys',
@@ -194,7 +195,7 @@ export class PostgresKeyStore implements KeyStore {
         connectionString: databaseUrl,
         connectionTimeoutMillis: CONNECT_TIMEOUT,
         statement_timeout: STATEMENT_TIMEOUT,
-        options: BY_INDEX,
+        options: PLANNING,
         query_timeout: STATEMENT_TIMEOUT + 500,
         keepAlive: true,
         keepAliveInitialDelayMillis: 1_000, // the default of Linux is two hours

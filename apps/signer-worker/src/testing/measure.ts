@@ -2,9 +2,11 @@
  * How many questions signer workers answer and what each costs: `npm run measure -w
  * @scrivener/signer-worker` with DATABASE_URL and REDIS_URL set. One answer is two signatures. Each
  * figure is the median of several rounds; variants take turns, so that they meet the same machine.
+ * Cores are CPU time by time: of the workers, of the asker, and of everything on the machine, the stores
+ * included. Where the last is all that it has, the workers did not get what they could have used.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createQueueSigner, type QueueSigner } from '@scrivener/signing/bullmq';
@@ -28,6 +30,8 @@ interface Round {
   /** Microseconds of CPU per question: of all workers, and of the asker. */
   readonly workers: number;
   readonly asker: number;
+  /** CPU seconds by second, of all that runs on this machine. */
+  readonly machine: number;
 }
 
 const database = await createTestDatabase();
@@ -116,7 +120,10 @@ async function takeTurns(
     console.log(
       `${what}, ${name}: ${median(({ rate }) => rate).toFixed(0)}/s, ` +
         `p50 ${median(({ p50 }) => p50).toFixed(1)} ms, p99 ${median(({ p99 }) => p99).toFixed(1)} ms, ` +
-        `CPU ${median((each) => each.workers).toFixed(0)} us in workers, ${median((each) => each.asker).toFixed(0)} us in the asker`,
+        `CPU ${median((each) => each.workers).toFixed(0)} us in workers, ${median((each) => each.asker).toFixed(0)} us in the asker; ` +
+        `cores: ${median((each) => (each.workers * each.rate) / 1e6).toFixed(2)} workers, ` +
+        `${median((each) => (each.asker * each.rate) / 1e6).toFixed(2)} asker, ` +
+        `${median((each) => each.machine).toFixed(2)} of ${availableParallelism()} in all`,
     );
   }
 }
@@ -135,7 +142,8 @@ async function round(
       times.push(performance.now() - begin);
     }
   };
-  const [before, own, begin] = [cpuOfWorkers(), process.cpuUsage(), performance.now()];
+  const [before, all, own] = [cpuOfWorkers(), busyOfMachine(), process.cpuUsage()];
+  const begin = performance.now();
   await Promise.all(Array.from({ length: atOnce }, loop));
   const seconds = (performance.now() - begin) / 1_000;
   const { user, system } = process.cpuUsage(own);
@@ -145,6 +153,7 @@ async function round(
     p99: quantile(times, 0.99),
     workers: (cpuOfWorkers() - before) / questions,
     asker: (user + system) / questions,
+    machine: (busyOfMachine() - all) / seconds,
   };
 }
 
@@ -155,6 +164,14 @@ function cpuOfWorkers(): number {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
     return sum + ((Number(fields[11]) + Number(fields[12])) / TICKS) * 1_000_000;
   }, 0);
+}
+
+/** Seconds that all cores together were at work, since the machine started. */
+function busyOfMachine(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] =
+    readFileSync('/proc/stat', 'utf8').split('\n')[0]?.trim().split(/\s+/).slice(1).map(Number) ??
+    [];
+  return (user + nice + system + irq + softirq) / TICKS;
 }
 
 function quantile(values: readonly number[], share: number): number {
