@@ -152,19 +152,18 @@ describe('an update that waited while another landed', () => {
   });
 });
 
-describe('a process that has not been told what others published', () => {
-  /** Has published once itself; to it the repository stays as it was then. */
-  async function behind() {
-    const process = memory.process({ join: () => ({ mayAnswer: () => true }) });
-    const owner = await ownerOf(process, gun);
-    const first = [owner.root(), owner.targets({ first: 'content' })];
-    await process.publish(commandOf(gun, first));
-    const publish = (...files: readonly Part[]) => process.publish(commandOf(gun, files));
-    const elsewhere = (...files: readonly Part[]) =>
-      memory.process().publish(commandOf(gun, files));
-    return { owner, first, publish, elsewhere };
-  }
+/** A process that has published once; to it the repository stays as it was then. */
+async function behind() {
+  const process = memory.process({ join: () => ({ mayAnswer: () => true }) });
+  const owner = await ownerOf(process, gun);
+  const first = [owner.root(), owner.targets({ first: 'content' })];
+  await process.publish(commandOf(gun, first));
+  const publish = (...files: readonly Part[]) => process.publish(commandOf(gun, files));
+  const elsewhere = (...files: readonly Part[]) => memory.process().publish(commandOf(gun, files));
+  return { owner, first, publish, elsewhere };
+}
 
+describe('a process that has not been told what others published', () => {
   test('publishes on top of it, and loses nothing', async () => {
     const { owner, publish, elsewhere } = await behind();
     owner.delegate('targets/a');

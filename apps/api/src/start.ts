@@ -200,13 +200,14 @@ async function openStorage(
     }
     case 'postgres': {
       logger.info('Using postgres backend');
-      const [events, readModel] = await Promise.all([
-        postgresEventStore(storage.databaseUrl, { onPool: showPool(debug, 'log pool') }),
-        postgresReadModel(storage.databaseUrl, {
-          onProjected: traceProjected,
-          onPool: showPool(debug, 'read model pool'),
-        }),
-      ]);
+      const readModel = await postgresReadModel(storage.databaseUrl, {
+        onProjected: traceProjected,
+        onPool: showPool(debug, 'read model pool'),
+      });
+      const events = await postgresEventStore(storage.databaseUrl, {
+        rider: readModel.rider,
+        onPool: showPool(debug, 'log pool'),
+      });
       return { events, readModel };
     }
   }

@@ -3,6 +3,7 @@ import type { Draft } from '../draft.ts';
 import type { AppendOptions, StreamHead } from '../event-store.ts';
 import { bytea, gunDigest } from './digests.ts';
 import { gather } from './gather.ts';
+import type { Ride, Rider } from './rider.ts';
 
 /** NOTIFY after appends; the payload is the last position, with a mark behind it where `AppendOptions.projects`. */
 export const CHANNEL = 'scrivener_appended';
@@ -41,13 +42,13 @@ type Append = (
  * the server waits for us, so a client that hangs or dies can stop nobody. The row is locked before
  * anything else is written, hence always in the same order, and given back when all is durable.
  */
-export function createAppend(pool: Pool): Append {
+export function createAppend(pool: Pool, rider?: Rider): Append {
   const ask = gather<Appending, number | undefined>({
     fits: (chosen, { head, bytes }) =>
       chosen.length < MOST_EVENTS &&
       chosen.every((other) => other.head.gun !== head.gun) &&
       bytes + sum(chosen.map((other) => other.bytes)) <= MOST_BYTES,
-    ask: (appending) => insertTogether(pool, appending),
+    ask: (appending) => insertTogether(pool, appending, rider),
   });
   return (head, draft, options) => ask({ head, draft, options, bytes: bytesOf(draft) });
 }
@@ -62,6 +63,7 @@ const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => tota
 async function insertTogether(
   pool: Pool,
   appending: readonly Appending[],
+  rider: Rider | undefined,
 ): Promise<readonly PromiseSettledResult<number | undefined>[]> {
   if (appending.length > 1) {
     try {
@@ -74,7 +76,8 @@ async function insertTogether(
   }
   const outcomes: PromiseSettledResult<number | undefined>[] = [];
   for (const each of appending) {
-    const [outcome] = await Promise.allSettled([insertOne(pool, each)]);
+    const ride = appending.length === 1 ? rideOf(each, rider) : undefined;
+    const [outcome] = await Promise.allSettled([insertOne(pool, each, ride)]);
     outcomes.push(outcome);
   }
   return outcomes;
@@ -85,10 +88,18 @@ function isAboutOneEvent(error: unknown): boolean {
   return error instanceof DatabaseError && /^2[23]/.test(error.code ?? '');
 }
 
+/** Only with what its writer is going to project anyway. */
+function rideOf({ draft, options }: Appending, rider: Rider | undefined): Ride | undefined {
+  return options.projects === true ? rider?.board(draft.event) : undefined;
+}
+
+/** What rides along never keeps an event from being added: where the database refuses both, it goes alone. */
 async function insertOne(
   pool: Pool,
-  { head, draft, options: { projects = false } }: Appending,
+  appending: Appending,
+  ride: Ride | undefined,
 ): Promise<number | undefined> {
+  const { draft, head, options } = appending;
   const { stored, version, hash, files } = draft;
   const values: unknown[] = [
     stored.gun,
@@ -100,7 +111,7 @@ async function insertOne(
     stored.cause,
     bytea(hash),
     bytea(head.hash),
-    projects ? PROJECTS : '',
+    options.projects === true ? PROJECTS : '',
   ];
   const fileRows: string[] = [];
   for (const [sha256, bytes] of files) {
@@ -108,16 +119,22 @@ async function insertOne(
     fileRows.push(`($${values.length - 1}::bytea, $${values.length}::bytea)`);
   }
   try {
-    const [row] = await send<{ position: string }>(pool, {
+    const name = `append with ${files.size} files${ride === undefined ? '' : ` and ${ride.name}`}`;
+    const [row] = await send<{ position: string; live?: boolean | null }>(pool, {
       // prepared once a connection, unless it is a shape that hardly comes twice
-      ...(files.size <= 8 && { name: `append with ${files.size} files` }),
-      text: appendSql(fileRows),
-      values,
+      ...(files.size <= 8 && { name }),
+      text: appendSql(fileRows, ride, values.length + 1),
+      values: ride === undefined ? values : [...values, ...ride.values],
     });
-    return row && Number(row.position);
+    if (row === undefined) return undefined;
+    const position = Number(row.position);
+    ride?.arrived(position, row.live ?? undefined);
+    return position;
   } catch (error) {
     if (isUniqueViolation(error)) return undefined; // lost a race
-    throw error;
+    if (ride === undefined || !(error instanceof DatabaseError)) throw error;
+    ride.refused();
+    return insertOne(pool, appending, undefined);
   }
 }
 
@@ -174,7 +191,7 @@ async function send<Row extends object>(pool: Pool, statement: Statement): Promi
   }
 }
 
-const appendSql = (files: readonly string[]) => `
+const appendSql = (files: readonly string[], ride: Ride | undefined, next: number) => `
   with head as (
     update log_head set position = position + 1
     where not exists (select from events where gun_sha256 = $2 and version = $3)
@@ -183,12 +200,14 @@ const appendSql = (files: readonly string[]) => `
     returning position
   ),
   ${files.length === 0 ? '' : filesSql(files)}
-  added as (
+  appended as (
     insert into events (position, gun, gun_sha256, version, type, at, data, cause, hash)
     select position, $1, $2, $3, $4, $5, $6, $7, $8 from head
     returning position
   )
-  select position, pg_notify('${CHANNEL}', position::text || $10::text) from added`;
+  ${ride === undefined ? '' : `, ${ride.sql(next)}`}
+  select appended.position, pg_notify('${CHANNEL}', appended.position::text || $10::text)
+    ${ride === undefined ? 'from appended' : `, ridden.live, ${ride.notify} from appended left join ridden on true`}`;
 
 const filesSql = (files: readonly string[]) => `
   kept as (

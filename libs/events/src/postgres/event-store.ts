@@ -11,9 +11,16 @@ import { StoredFile } from './entities.ts';
 import { eventColumns, recordedEvent, type EventRow } from './event-row.ts';
 import { gather } from './gather.ts';
 import { listen, type Listener } from './listen.ts';
+import type { Rider } from './rider.ts';
 
 /** How long an unused connection is kept, in milliseconds: new ones cost more than a publish. */
 const IDLE = 60_000;
+
+/**
+ * Of an append there is but one plan, whatever its parameters, and it takes longer to make than to carry out:
+ * left to itself the server makes it anew each time, for it expects more of a parameter that it does not know.
+ */
+const GENERIC_PLANS = '-c plan_cache_mode=force_generic_plan';
 
 /** Streams that one query reads at most. */
 const MOST_STREAMS = 64;
@@ -25,6 +32,8 @@ export interface PostgresOptions {
   readonly timeoutMs?: number;
   /** Handed the pool of connections, whose figures somebody wants to see. */
   readonly onPool?: (pool: Pick<Pool, 'totalCount' | 'idleCount' | 'waitingCount'>) => void;
+  /** What may be written with an event that its writer is going to project. */
+  readonly rider?: Rider | undefined;
 }
 
 /**
@@ -33,7 +42,7 @@ export interface PostgresOptions {
  */
 export async function postgresEventStore(
   url: string,
-  { poolSize = 10, timeoutMs = 10_000, onPool }: PostgresOptions = {},
+  { poolSize = 10, timeoutMs = 10_000, onPool, rider }: PostgresOptions = {},
 ): Promise<EventStore> {
   const orm = await MikroORM.init({
     clientUrl: url,
@@ -45,13 +54,14 @@ export async function postgresEventStore(
       application_name: 'scrivener events',
       connectionTimeoutMillis: timeoutMs,
       query_timeout: timeoutMs,
+      options: GENERIC_PLANS,
       ...promptly,
     },
   });
   const pool = await orm.em.getDriver().getConnection().getNativeClient();
   onPool?.(pool);
   lookAfter(pool);
-  const insert = createAppend(pool);
+  const insert = createAppend(pool, rider);
   const readRest = gather<Rest, readonly RecordedEvent[]>({
     fits: (chosen) => chosen.length < MOST_STREAMS,
     ask: (rests) => readRests(rests, select),

@@ -1,9 +1,10 @@
-import { retold, withoutUndone, type RecordedEvent } from '@scrivener/events';
+import { retold, withoutUndone, type RecordedEvent, type RepositoryEvent } from '@scrivener/events';
 import {
   eventColumns,
   projectedColumns,
   recordedEvent,
   type EventRow,
+  type Ride,
 } from '@scrivener/events/postgres';
 import type { Gun } from '@scrivener/tuf';
 import type { ClientBase, Pool } from 'pg';
@@ -134,43 +135,64 @@ export async function writeBatch(
   const told = await retold(withoutUndone(events), {
     readStream: (gun, after, limit) => readStream(connection, gun, after, limit),
   });
+  const { rows } = await connection.query<{ live: boolean }>({
+    name: `write ${onlyNew ? 'new ' : ''}batch ${slot}`,
+    text: onlyNew ? WRITE_NEW[slot] : WRITE[slot],
+    values: [checkpoint, position, ...rowsOf(events, told)],
+  });
+  return rows[0];
+}
+
+/** The parameters of `rowsSql`. `told`: what `retold` makes of the events. */
+function rowsOf(
+  events: readonly RecordedEvent[],
+  told: readonly RecordedEvent[],
+): readonly unknown[] {
   const gunDigest = createDigests();
   const inOrder = byDigest(gunDigest);
   const { removed, added: unordered } = metafileChanges(told);
   const added = inOrder(unordered);
   const changes = changeRows(events);
   const current = inOrder(expiryChanges(told).current); // of the same repositories as `removed`
-  const { rows } = await connection.query<{ live: boolean }>({
-    name: `write ${onlyNew ? 'new ' : ''}batch ${slot}`,
-    text: onlyNew ? WRITE_NEW[slot] : WRITE[slot],
-    values: [
-      checkpoint,
-      position,
-      byteaArray(removed.map(gunDigest)),
-      byteaArray(added.map(({ gun }) => gunDigest(gun))),
-      textArray(added.map(({ role }) => role)),
-      bigintArray(added.map(({ version }) => version)),
-      hexArray(added.map(({ sha256 }) => sha256)),
-      timeArray(added.map(({ publishedAt }) => publishedAt)),
-      bigintArray(added.map(({ position }) => position)),
-      timeArray(changes.map(({ createdAt }) => createdAt)),
-      textArray(changes.map(({ gun }) => gun)),
-      byteaArray(changes.map(({ gun }) => gunDigest(gun))),
-      bigintArray(changes.map(({ version }) => version)),
-      hexArray(changes.map(({ sha256 }) => (sha256 === '' ? null : sha256))),
-      textArray(changes.map(({ category }) => category)),
-      bigintArray(changes.map(({ position }) => position)),
-      textArray(current.map(({ gun }) => gun)),
-      byteaArray(current.map(({ gun }) => gunDigest(gun))),
-      textArray(current.map(({ role }) => role)),
-      textArray(current.map(({ subject }) => subject)),
-      bigintArray(current.map(({ version }) => version)),
-      textArray(current.map(({ madeBy }) => madeBy)),
-      timeArray(current.map(({ publishedAt }) => publishedAt)),
-      timeArray(current.map(({ expiresAt }) => expiresAt)),
-    ],
-  });
-  return rows[0];
+  return [
+    byteaArray(removed.map(gunDigest)),
+    byteaArray(added.map(({ gun }) => gunDigest(gun))),
+    textArray(added.map(({ role }) => role)),
+    bigintArray(added.map(({ version }) => version)),
+    hexArray(added.map(({ sha256 }) => sha256)),
+    timeArray(added.map(({ publishedAt }) => publishedAt)),
+    bigintArray(added.map(({ position }) => position)),
+    timeArray(changes.map(({ createdAt }) => createdAt)),
+    textArray(changes.map(({ gun }) => gun)),
+    byteaArray(changes.map(({ gun }) => gunDigest(gun))),
+    bigintArray(changes.map(({ version }) => version)),
+    hexArray(changes.map(({ sha256 }) => (sha256 === '' ? null : sha256))),
+    textArray(changes.map(({ category }) => category)),
+    bigintArray(changes.map(({ position }) => position)),
+    textArray(current.map(({ gun }) => gun)),
+    byteaArray(current.map(({ gun }) => gunDigest(gun))),
+    textArray(current.map(({ role }) => role)),
+    textArray(current.map(({ subject }) => subject)),
+    bigintArray(current.map(({ version }) => version)),
+    textArray(current.map(({ madeBy }) => madeBy)),
+    timeArray(current.map(({ publishedAt }) => publishedAt)),
+    timeArray(current.map(({ expiresAt }) => expiresAt)),
+  ];
+}
+
+/** Undefined where rows cannot be made of the event alone. */
+export function rideOf(
+  slot: Slot,
+  event: RepositoryEvent,
+): Omit<Ride, 'arrived' | 'refused'> | undefined {
+  if (event.type === 'RepositoryRestored') return undefined;
+  const events = [{ position: 0, version: 0, hash: '', event }]; // the positions are those of the statement
+  return {
+    name: `write ${slot}`,
+    sql: (first) => loneSql(TABLES[slot], first),
+    notify: NOTIFY.replaceAll('moved.', 'ridden.'),
+    values: rowsOf(events, events),
+  };
 }
 
 /** Of each GUN once. */
@@ -211,33 +233,64 @@ async function readStream(
 
 /**
  * The row lock on the checkpoint is the leadership. A replay meanwhile moves the checkpoint past this
- * batch, so this statement never meets rows that it cannot see. Rows are added only after those of
- * deleted repositories are gone, for a repository may come back within a batch.
+ * batch, so this statement never meets rows that it cannot see.
  *
  * Whether it is live is told by the same row, as it is once it is locked: nobody hears of a checkpoint
  * that readers have not reached.
  */
-const writeSql = ({ projection, metafiles, changefeed, expiries }: Tables, ofRepeated: string) => `
+const writeSql = (tables: Tables, ofRepeated: string) => `
   with leader as (
-    select live from projections
-    where name = '${projection}' and position = $1
+    select live, $2::bigint as position from projections
+    where name = '${tables.projection}' and position = $1
     for update skip locked
   ),
-  moved as (
-    update projections set position = $2 from leader where name = '${projection}'
-    returning position, leader.live
+  ${rowsSql(tables, ofRepeated, 3, 'row.position')}
+  select live, ${NOTIFY} as told from moved`;
+
+/**
+ * The same beside the statement that adds the event (`Ride`), if the checkpoint is right in front of it. That
+ * is seen by the snapshot of the statement, which so holds all rows of before: where another event was
+ * added or projected since, either position has moved on, and nothing is written.
+ */
+const loneSql = (tables: Tables, first: number) => `
+  leader as (
+    select live, head.position from head, projections
+    where name = '${tables.projection}' and projections.position = head.position - 1
+    for update of projections skip locked
+  ),
+  ${rowsSql(tables, LAST_COUNTS, first, 'leader.position')},
+  ridden as (select * from moved)`;
+
+const NOTIFY = `case when moved.live then pg_notify('${CHANNEL}', moved.position::text) end`;
+
+/**
+ * Rows and checkpoint, for the one row of `leader`, from parameters that begin with `$first`. Rows are added
+ * only after those of deleted repositories are gone, for a repository may come back within a batch.
+ */
+function rowsSql(
+  { projection, metafiles, changefeed, expiries }: Tables,
+  ofRepeated: string,
+  first: number,
+  position: string,
+): string {
+  const [guns, ...$] = Array.from({ length: 22 }, (_, n) => `$${first + n}`);
+  return `moved as (
+    update projections set position = leader.position from leader where name = '${projection}'
+    returning projections.position, leader.live
   ),
   removed as (
-    delete from ${metafiles} using leader where gun_sha256 = any($3::bytea[]) returning 1
+    delete from ${metafiles} using leader where gun_sha256 = any(${guns}::bytea[]) returning 1
   ),
   cleared as (
     select count(*) from removed
   ),
   added as (
     insert into ${metafiles} (gun_sha256, role, version, sha256, published_at, position)
-    select row.* from leader, cleared, unnest(
-      $4::bytea[], $5::text[], $6::bigint[], $7::bytea[], $8::timestamptz[], $9::bigint[]
-    ) as row
+    select row.gun_sha256, row.role, row.version, row.sha256, row.published_at, ${position}
+    from leader, cleared, unnest(
+      ${$[0]}::bytea[], ${$[1]}::text[], ${$[2]}::bigint[], ${$[3]}::bytea[], ${$[4]}::timestamptz[],
+      ${$[5]}::bigint[]
+    ) as row (gun_sha256, role, version, sha256, published_at, position)
     ${ofRepeated}
   ),
   last as (
@@ -246,15 +299,15 @@ const writeSql = ({ projection, metafiles, changefeed, expiries }: Tables, ofRep
   fed as (
     insert into ${changefeed} (id, created_at, gun, gun_sha256, version, sha256, category, position)
     select last.id + row.nth, row.created_at, row.gun, row.gun_sha256, row.version, row.sha256,
-      row.category, row.position
+      row.category, ${position}
     from leader, last, unnest(
-      $10::timestamptz[], $11::text[], $12::bytea[], $13::bigint[], $14::bytea[], $15::text[],
-      $16::bigint[]
+      ${$[6]}::timestamptz[], ${$[7]}::text[], ${$[8]}::bytea[], ${$[9]}::bigint[], ${$[10]}::bytea[],
+      ${$[11]}::text[], ${$[12]}::bigint[]
     ) with ordinality
       as row (created_at, gun, gun_sha256, version, sha256, category, position, nth)
   ),
   ended as (
-    delete from ${expiries} using leader where gun_sha256 = any($3::bytea[]) returning 1
+    delete from ${expiries} using leader where gun_sha256 = any(${guns}::bytea[]) returning 1
   ),
   emptied as (
     select count(*) from ended
@@ -263,15 +316,15 @@ const writeSql = ({ projection, metafiles, changefeed, expiries }: Tables, ofRep
     insert into ${expiries} as expiries
       (gun, gun_sha256, role, subject, version, made_by, published_at, expires_at)
     select row.* from leader, emptied, unnest(
-      $17::text[], $18::bytea[], $19::text[], $20::text[], $21::bigint[], $22::text[],
-      $23::timestamptz[], $24::timestamptz[]
+      ${$[13]}::text[], ${$[14]}::bytea[], ${$[15]}::text[], ${$[16]}::text[], ${$[17]}::bigint[],
+      ${$[18]}::text[], ${$[19]}::timestamptz[], ${$[20]}::timestamptz[]
     ) as row
     on conflict (gun_sha256, role, subject) do update
       set version = excluded.version, made_by = excluded.made_by,
         published_at = excluded.published_at, expires_at = excluded.expires_at
       where expiries.version <= excluded.version
-  )
-  select live, case when live then pg_notify('${CHANNEL}', position::text) end as told from moved`;
+  )`;
+}
 
 const LAST_COUNTS = `
     on conflict (gun_sha256, role, version) do update

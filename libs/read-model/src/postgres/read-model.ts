@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { listen, lookAfter, promptly } from '@scrivener/events/postgres';
+import { listen, lookAfter, promptly, type Rider } from '@scrivener/events/postgres';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { Gun, RoleName, ServerRole, Sha256 } from '@scrivener/tuf';
 import type { Pool } from 'pg';
@@ -12,7 +12,7 @@ import { bytea } from './digests.ts';
 import { ChangefeedEntry } from './entities.ts';
 import { postgresExpiries } from './expiries.ts';
 import { postgresGenerations } from './generations.ts';
-import { CHANNEL, liveSlot, projectBatch, writeBatch } from './project.ts';
+import { CHANNEL, liveSlot, projectBatch, rideOf, writeBatch } from './project.ts';
 import { postgresReaders } from './readers.ts';
 import type { Slot } from './slots.ts';
 
@@ -21,6 +21,9 @@ const POLL = 100;
 
 /** So often others are faster, until it is asked whether another generation is live. */
 const MISSES = 4;
+
+/** How long nothing rides along with appends after the database refused that, in milliseconds. */
+const REFUSED = 60_000;
 
 /** Events per batch of a log that was restored, of which nothing is live yet: fewer than a statement has time for. */
 const RESTORED = 5_000;
@@ -39,6 +42,14 @@ export interface PostgresOptions {
   readonly onProjected?: (batch: ProjectedBatch) => void;
 }
 
+export interface PostgresReadModel extends ReadModel {
+  /**
+   * For the log in the same database: what a lone event comes to is written with it, where its writer asks for
+   * that and the projection has got right in front of it. `projectNext` then finds it done.
+   */
+  readonly rider: Rider;
+}
+
 /**
  * The read model in Postgres, beside the log, whose tables `migrations/server` made. Can be opened
  * while the database is away; calls reject until it is there, but for `reached`, which waits.
@@ -46,7 +57,7 @@ export interface PostgresOptions {
 export async function postgresReadModel(
   url: string,
   { poolSize = 10, timeoutMs = 10_000, onPool, onProjected = () => {} }: PostgresOptions = {},
-): Promise<ReadModel> {
+): Promise<PostgresReadModel> {
   const orm = await MikroORM.init({
     clientUrl: url,
     entities: [ChangefeedEntry],
@@ -123,8 +134,36 @@ export async function postgresReadModel(
   /** The generation that was live when this process last knew, and how often it could not be written since. */
   let slot: Slot | undefined;
   let misses = 0;
+  /** The last event that rode along and is live: it is projected. */
+  let ridden: { readonly position: number; readonly startedAt: Date } | undefined;
+  let refusedUntil = -Infinity;
+  const rider: Rider = {
+    board(event) {
+      if (slot === undefined || performance.now() < refusedUntil) return undefined;
+      const startedAt = new Date();
+      const ride = rideOf(slot, event);
+      return (
+        ride && {
+          ...ride,
+          arrived(position, live) {
+            if (live === true) ridden = { position, startedAt };
+            if (live === false) slot = undefined; // written, but to what is not read any more
+          },
+          refused() {
+            refusedUntil = performance.now() + REFUSED;
+          },
+        }
+      );
+    },
+  };
   const projectNext: ReadModel['projectNext'] = async (events) => {
     const startedAt = new Date();
+    const last = events.at(-1)?.position ?? 0;
+    if (last === ridden?.position) {
+      waiters.reached(last);
+      onProjected({ events, startedAt: ridden.startedAt });
+      return true;
+    }
     slot ??= await liveSlot(pool);
     const written = await writeBatch(pool, slot, { checkpoint: events[0].position - 1, events });
     if (written?.live !== true) {
@@ -133,7 +172,7 @@ export async function postgresReadModel(
       return false;
     }
     misses = 0;
-    waiters.reached(events.at(-1)?.position ?? 0);
+    waiters.reached(last);
     onProjected({ events, startedAt });
     return true;
   };
@@ -167,6 +206,8 @@ export async function postgresReadModel(
     project: () => project(),
 
     projectNext,
+
+    rider,
 
     checkpoint,
 
