@@ -223,7 +223,9 @@ const digestAt = (digests: string, n: string) =>
 /**
  * The same for many events of different streams. Those that fit are chosen first; the row of `log_head`
  * then moves by as many. If another process adds one of theirs between the two, the unique key refuses
- * the whole statement. Bytes travel behind each other, which the driver sends as they are.
+ * the whole statement. Bytes travel behind each other, which the driver sends as they are. Each event has
+ * its own looks into the index: of a join a plan for a small log would be to read all of it, for as long as
+ * the plan is kept.
  */
 const APPEND_TOGETHER = `
   with wanted as materialized (
@@ -234,13 +236,12 @@ const APPEND_TOGETHER = `
   ),
   fitting as materialized (
     select wanted.*, row_number() over (order by event) as place from wanted
-    where not exists (
-        select from events
-        where events.gun_sha256 = wanted.gun_sha256 and events.version = wanted.version)
-      and (version = 1 or exists (
-        select from events
-        where events.gun_sha256 = wanted.gun_sha256 and events.version = wanted.version - 1
-          and events.hash = wanted.previous))
+    where (
+        select true from events
+        where events.gun_sha256 = wanted.gun_sha256 and events.version = wanted.version) is null
+      and (version = 1 or (
+        select events.hash = wanted.previous from events
+        where events.gun_sha256 = wanted.gun_sha256 and events.version = wanted.version - 1))
   ),
   head as (
     update log_head set position = position + (select count(*) from fitting)

@@ -77,6 +77,12 @@ export const promptly = {
 } as const;
 
 /**
+ * For connections that find rows by their keys: a plan that was made while a table was small reads all of
+ * it, and is kept until the server counts its rows again, which may be a minute and ten thousand publishes later.
+ */
+export const BY_INDEX = '-c enable_seqscan=off';
+
+/**
  * Looks after connections that nobody uses until the pool ends: where one of them turns out to be dead, all
  * are replaced, or each would cost somebody the time limit of a statement.
  */
