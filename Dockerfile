@@ -16,4 +16,4 @@ COPY --from=packages /scrivener/apps apps
 COPY --from=packages /scrivener/migrations migrations
 COPY --from=packages /scrivener/scripts scripts
 USER node
-CMD ["node", "--max-semi-space-size=4", "--import=@scrivener/runtime/telemetry", "apps/api/src/main.ts", "-config", "/etc/scrivener/server.json"]
+CMD ["node", "--max-semi-space-size=16", "--import=@scrivener/runtime/telemetry", "apps/api/src/main.ts", "-config", "/etc/scrivener/server.json"]

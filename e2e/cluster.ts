@@ -210,7 +210,7 @@ function startProcess(
     child = spawn(
       process.execPath,
       [
-        ...(program === 'api' ? ['--max-semi-space-size=4'] : []), // as everywhere
+        ...(program === 'api' ? ['--max-semi-space-size=16'] : []), // as everywhere
         '--import=@scrivener/runtime/telemetry',
         join(ROOT, `apps/${program}/src/main.ts`),
         '-config',

@@ -190,6 +190,14 @@ function derOf(pem: string): Uint8Array {
   return Buffer.from(pem.replaceAll(/-----.*-----|\s/g, ''), 'base64');
 }
 
+test('a certificate that is kept keeps no memory but its own', () => {
+  const der = derOf(certificate());
+
+  const kept = readCertificate(der)?.der;
+
+  expect(kept?.buffer.byteLength).toBe(der.byteLength);
+});
+
 describe('root keys are usable until', () => {
   const ending = (end: number) => key(certificate({ notAfter: hours(end) }, curve('P-256')));
   const keys = [ending(48), ending(96), ending(72)];

@@ -34,7 +34,8 @@ const OVERHEAD = 2048;
 /** Reads DER; undefined where it is no certificate, or one with a key of a kind Go cannot read. */
 export function readCertificate(der: Uint8Array): Certificate | undefined {
   const text = Buffer.from(der).toString('latin1');
-  const read = known.get(text) ?? parseCertificate(Buffer.from(der));
+  // A copy that is kept must not be a piece of the pool that `Buffer.from` cuts from: it would keep all of it.
+  const read = known.get(text) ?? parseCertificate(new Uint8Array(der));
   if (read !== undefined) known.set(text, read, { size: 2 * text.length + OVERHEAD });
   return read;
 }
