@@ -15,6 +15,7 @@ import {
   type ServerRole,
 } from '@scrivener/tuf';
 import { LRUCache } from 'lru-cache';
+import type { ClientBase } from 'pg';
 import { z } from 'zod';
 import { SealError, type SealedKey, type Sealer } from '../seal.ts';
 import { PendingKey, PrivateKey } from './entities.ts';
@@ -84,7 +85,7 @@ interface Statement {
  * while a table was small is still used when it is large: so each statement finds its rows by an index,
  * one look for each key, whatever the planner thinks of joins and of reading it all.
  */
-const PLANNING = '-c plan_cache_mode=force_generic_plan -c enable_seqscan=off';
+const PLANNING = 'set plan_cache_mode = force_generic_plan; set enable_seqscan = off';
 
 const FIND: Statement = {
   name: 'find keys',
@@ -195,7 +196,8 @@ export class PostgresKeyStore implements KeyStore {
         connectionString: databaseUrl,
         connectionTimeoutMillis: CONNECT_TIMEOUT,
         statement_timeout: STATEMENT_TIMEOUT,
-        options: PLANNING,
+        // by a statement: poolers refuse options of a session that they do not know
+        onConnect: (client: Pick<ClientBase, 'query'>) => client.query(PLANNING),
         query_timeout: STATEMENT_TIMEOUT + 500,
         keepAlive: true,
         keepAliveInitialDelayMillis: 1_000, // the default of Linux is two hours

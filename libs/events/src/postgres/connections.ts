@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import type { Pool } from 'pg';
+import type { ClientBase, Pool } from 'pg';
 
 /** By when the server has to have said something to who connects, in milliseconds. */
 const FIRST_WORD = 750;
@@ -76,11 +76,30 @@ export const promptly = {
   keepAliveInitialDelayMillis: LOOK,
 } as const;
 
+/** What a pool does first on each of its connections. */
+export interface Prepared {
+  readonly onConnect: (client: Pick<ClientBase, 'query'>) => Promise<unknown>;
+}
+
+/** By a statement: poolers that stand in between refuse options of a session that they do not know. */
+function prepared(settings: string): Prepared {
+  return { onConnect: (client) => client.query(settings) };
+}
+
 /**
  * For connections that find rows by their keys: a plan that was made while a table was small reads all of
  * it, and is kept until the server counts its rows again, which may be a minute and ten thousand publishes later.
  */
-export const BY_INDEX = '-c enable_seqscan=off';
+export const byIndex = prepared('set enable_seqscan = off');
+
+/**
+ * For connections whose statements have but one good plan, whatever their parameters, that takes longer to make
+ * than to carry out: left to itself the server makes it anew each time, for it expects more of a parameter that it
+ * does not know.
+ */
+export const planOnce = prepared(
+  'set enable_seqscan = off; set plan_cache_mode = force_generic_plan',
+);
 
 /**
  * Looks after connections that nobody uses until the pool ends: where one of them turns out to be dead, all

@@ -5,7 +5,7 @@ import { draftOf, isStorableGun } from '../draft.ts';
 import { EventLogError } from '../errors.ts';
 import { WrongExpectedVersion, type EventStore, type RecordedEvent } from '../event-store.ts';
 import { CHANNEL, createAppend, toldBy } from './append.ts';
-import { BY_INDEX, lookAfter, promptly } from './connections.ts';
+import { lookAfter, planOnce, promptly } from './connections.ts';
 import { bytea, gunDigest, hex } from './digests.ts';
 import { StoredFile } from './entities.ts';
 import { eventColumns, recordedEvent, type EventRow } from './event-row.ts';
@@ -15,12 +15,6 @@ import type { Rider } from './rider.ts';
 
 /** How long an unused connection is kept, in milliseconds: new ones cost more than a publish. */
 const IDLE = 60_000;
-
-/**
- * Of an append there is but one plan, whatever its parameters, and it takes longer to make than to carry out:
- * left to itself the server makes it anew each time, for it expects more of a parameter that it does not know.
- */
-const PLANNING = `-c plan_cache_mode=force_generic_plan ${BY_INDEX}`;
 
 /** Streams that one query reads at most. */
 const MOST_STREAMS = 64;
@@ -54,7 +48,7 @@ export async function postgresEventStore(
       application_name: 'scrivener events',
       connectionTimeoutMillis: timeoutMs,
       query_timeout: timeoutMs,
-      options: PLANNING,
+      ...planOnce,
       ...promptly,
     },
   });

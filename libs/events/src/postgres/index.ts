@@ -1,4 +1,4 @@
-export { BY_INDEX, lookAfter, promptly } from './connections.ts';
+export { byIndex, lookAfter, promptly } from './connections.ts';
 export { eventColumns, projectedColumns, recordedEvent, type EventRow } from './event-row.ts';
 export { postgresEventStore, type PostgresOptions } from './event-store.ts';
 export type { Ride, Rider } from './rider.ts';

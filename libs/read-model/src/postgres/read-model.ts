@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BY_INDEX, listen, lookAfter, promptly, type Rider } from '@scrivener/events/postgres';
+import { byIndex, listen, lookAfter, promptly, type Rider } from '@scrivener/events/postgres';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { Gun, RoleName, ServerRole, Sha256 } from '@scrivener/tuf';
 import type { Pool } from 'pg';
@@ -68,7 +68,7 @@ export async function postgresReadModel(
       application_name: 'scrivener read model',
       connectionTimeoutMillis: timeoutMs,
       query_timeout: timeoutMs,
-      options: BY_INDEX,
+      ...byIndex,
       ...promptly,
     },
   });
