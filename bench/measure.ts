@@ -126,7 +126,7 @@ async function measureStack(ground: Ground): Promise<Findings> {
   if (benches.includes('mixed') && read !== undefined) {
     works.push(...(await prepareMixed(read, seconds)));
   }
-  if (stack !== undefined && works.some(({ bench }) => bench !== 'reads')) {
+  if (stack !== undefined && works.some(({ bench }) => bench === 'publish' || bench === 'init')) {
     works.push(...(await storeLimits(ground, stack)));
   }
   const series = await contest(works, runs, say);
