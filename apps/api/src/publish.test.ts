@@ -182,6 +182,15 @@ describe('a process that has not been told what others published', () => {
     expect((await publish(owner.targets({ next: 'content' }))).version).toBe(3n);
   });
 
+  test('says who was slower, whatever else the faster one changed', async () => {
+    const { owner, publish, elsewhere } = await behind();
+    const slower = owner.targets({ slower: 'content' });
+    owner.rotate('targets');
+    await elsewhere(owner.root(), owner.targets());
+
+    await expect(publish(slower)).rejects.toThrow(OLD_VERSION);
+  });
+
   test('does not take for current what was', async () => {
     const { owner, first, publish, elsewhere } = await behind();
     const next = owner.targets({ next: 'content' });

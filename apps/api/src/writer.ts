@@ -95,7 +95,7 @@ export function createWriter(
   /**
    * Decides on what this process knows, where it knows of nothing that it has not heard: then the log need
    * not be read first, for the append tells. But that nothing is to be added, and a refusal, are only said
-   * of what was read; and who was surprised by the append has not raced with anybody, but was behind.
+   * of what was read.
    */
   const appendToEnd = async (change: Change, raced: boolean): Promise<Written> => {
     const { gun, decide } = change;
@@ -104,7 +104,7 @@ export function createWriter(
     const [decided] = await Promise.allSettled([(async () => decide(fresh, raced))()]);
     if (decided.status === 'fulfilled' && decided.value !== undefined) {
       const written = await appendOnce(change, fresh, decided.value);
-      return written ?? append(change, await repositories.load(gun), raced);
+      return written ?? append(change, await repositories.load(gun), true);
     }
     const read = await repositories.load(gun);
     if (read.head.version !== fresh.head.version) return append(change, read, raced);

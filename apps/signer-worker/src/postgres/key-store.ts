@@ -85,7 +85,8 @@ interface Statement {
  * while a table was small is still used when it is large: so each statement finds its rows by an index,
  * one look for each key, whatever the planner thinks of joins and of reading it all.
  */
-const PLANNING = 'set plan_cache_mode = force_generic_plan; set enable_seqscan = off';
+const SESSION = `set plan_cache_mode = force_generic_plan; set enable_seqscan = off;
+  set statement_timeout = ${STATEMENT_TIMEOUT}`;
 
 const FIND: Statement = {
   name: 'find keys',
@@ -195,9 +196,8 @@ export class PostgresKeyStore implements KeyStore {
         // MikroORM takes from it all but what it says about TLS
         connectionString: databaseUrl,
         connectionTimeoutMillis: CONNECT_TIMEOUT,
-        statement_timeout: STATEMENT_TIMEOUT,
         // by a statement: poolers refuse options of a session that they do not know
-        onConnect: (client: Pick<ClientBase, 'query'>) => client.query(PLANNING),
+        onConnect: (client: Pick<ClientBase, 'query'>) => client.query(SESSION),
         query_timeout: STATEMENT_TIMEOUT + 500,
         keepAlive: true,
         keepAliveInitialDelayMillis: 1_000, // the default of Linux is two hours

@@ -133,8 +133,9 @@ async function insertOne(
   } catch (error) {
     if (isUniqueViolation(error)) return undefined; // lost a race
     if (ride === undefined || !(error instanceof DatabaseError)) throw error;
-    ride.refused();
-    return insertOne(pool, appending, undefined);
+    const position = await insertOne(pool, appending, undefined);
+    ride.refused(); // it alone, for without it all went well
+    return position;
   }
 }
 

@@ -14,7 +14,7 @@ export interface Ride {
   readonly values: readonly unknown[];
   /** The event is there, at that position. `live`: as `ridden` says; undefined where it has no row. */
   arrived(position: number, live: boolean | undefined): void;
-  /** Nothing of it is there, for the database refused to write this. The event is added without it. */
+  /** Nothing of it is there, for the database refused to write this. The event was added without it. */
   refused(): void;
 }
 
