@@ -107,6 +107,19 @@ async function readModelRows(): Promise<unknown[]> {
   return [...metafiles.rows, ...changefeed.rows];
 }
 
+test(
+  'an API and workers that stood still for some seconds are back',
+  { timeout: 90_000 },
+  async () => {
+    const stopped = [only(cluster.processes.api), ...cluster.processes['signer-worker']];
+    for (const process of stopped) process.signal('SIGSTOP');
+    await sleep(7_500); // longer than every time limit of a connection to the queue
+    for (const process of stopped) process.signal('SIGCONT');
+
+    await cluster.healthy();
+  },
+);
+
 describe('kill -9 while four clients publish', () => {
   test('of a worker: every answer was true, and the other worker goes on', async () => {
     const worker = only(cluster.processes['signer-worker']);

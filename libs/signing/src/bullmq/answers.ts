@@ -24,6 +24,12 @@ const REOPEN_AFTER = 250;
 const LOOK_BACK = 10;
 /** How long one read of the stream waits; a dead connection is noticed a second later. */
 const READ_TIME = 2_000;
+/**
+ * A connection that is away for so long is not waited for any longer, in milliseconds. It may never come back:
+ * BullMQ cuts it when a read is late, and where it breaks at that very moment, as all timers of a process run out
+ * that was stopped for some seconds, nobody connects it again.
+ */
+const AWAY = 3_000;
 /** How long a tidy close may take; Redis may be gone. */
 const CLOSE_TIME = 500;
 
@@ -97,7 +103,7 @@ export class Answers {
     events.on('failed', ({ jobId, failedReason }) => this.#tell(jobId, { failure: failedReason }));
     this.#events = events;
     try {
-      await events.run();
+      await Promise.race([events.run(), lost(events)]);
     } finally {
       await closeEvents(events);
       connection.release();
@@ -107,6 +113,23 @@ export class Answers {
   #tell(jobId: string, outcome: Outcome): void {
     for (const listener of this.#listeners.get(jobId) ?? []) listener(outcome);
   }
+}
+
+/** Rejects when the connection has been away for too long. */
+function lost(events: QueueEvents): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  let timer: NodeJS.Timeout | undefined;
+  events.on('ioredis:close', () => {
+    timer ??= setTimeout(
+      () => reject(new Error('the connection that reads answers was lost')),
+      AWAY,
+    );
+  });
+  events.getBackend().on('ready', () => {
+    clearTimeout(timer);
+    timer = undefined;
+  });
+  return promise;
 }
 
 /** BullMQ's own close waits for ever where Redis is gone; after a while we just cut the line. */
