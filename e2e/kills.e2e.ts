@@ -116,7 +116,7 @@ test(
     await sleep(7_500); // longer than every time limit of a connection to the queue
     for (const process of stopped) process.signal('SIGCONT');
 
-    await cluster.healthy();
+    await expect(cluster.healthy()).resolves.toBeUndefined();
   },
 );
 
