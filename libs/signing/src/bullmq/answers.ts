@@ -123,7 +123,7 @@ function lost(events: QueueEvents): Promise<never> {
     timer ??= setTimeout(
       () => reject(new Error('the connection that reads answers was lost')),
       AWAY,
-    );
+    ).unref();
   });
   events.getBackend().on('ready', () => {
     clearTimeout(timer);
