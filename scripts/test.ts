@@ -2,7 +2,15 @@
 // arguments go to vitest: `npm test -- libs/tuf`. The last line is `N passed, N failed`.
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureCertificates, FIXTURES } from '../fixtures/certificates.ts';
@@ -66,11 +74,20 @@ async function removeLeftOvers(): Promise<void> {
 async function startServers(): Promise<Record<string, string>> {
   await ensureCertificates(new Date());
   return {
+    TMPDIR: temporaryFolder(),
     SCRIVENER_FIXTURES: FIXTURES,
     NOTARY_CLIENT: process.env['NOTARY_CLIENT'] ?? (await findNotaryClient()),
     REDIS_URL: process.env['REDIS_URL'] ?? (await startThrowAwayRedis()),
     DATABASE_URL: process.env['DATABASE_URL'] ?? (await startThrowAwayPostgres()),
   };
+}
+
+/** What a test leaves behind, or one that was killed, goes with the run. */
+function temporaryFolder(): string {
+  const made = join(folder, 'tmp');
+  mkdirSync(made);
+  chmodSync(made, 0o755);
+  return made;
 }
 
 async function startThrowAwayPostgres(): Promise<string> {
