@@ -23,7 +23,9 @@ let api: Process;
 beforeAll(async () => {
   cluster = await startCluster({ environment: TWO });
   [api] = cluster.processes.api as [Process];
-  await bothServe();
+  await bothServe().catch((error: unknown) => {
+    throw new Error(`not both serve:\n${api.log()}`, { cause: error });
+  });
 }, LIMIT);
 afterAll(() => cluster?.stop(), LIMIT);
 

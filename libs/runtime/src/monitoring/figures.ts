@@ -1,5 +1,5 @@
-import { AggregatorRegistry, collectDefaultMetrics, Registry } from 'prom-client';
-import { showBuild } from './registry.ts';
+import { AggregatorRegistry, Registry } from 'prom-client';
+import { showBuild, showProcess } from './registry.ts';
 import { SpreadSummary, type SummaryState } from './spread-summary.ts';
 
 type MetricJson = Awaited<ReturnType<Registry['getMetricsAsJSON']>>[number];
@@ -16,7 +16,7 @@ export interface Registers {
 
 export function createRegisters(worker?: number): Registers {
   const own = new Registry();
-  collectDefaultMetrics({ register: own });
+  showProcess(own);
   if (worker !== undefined) own.setDefaultLabels({ worker });
   const shared = new Registry();
   showBuild(shared);

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Gauge } from 'prom-client';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createChecks } from './checks.ts';
+import { createRegisters, takeFigures } from './figures.ts';
 import { serveMonitor } from './monitor.ts';
 import { projectionGauges } from './projection-gauges.ts';
 import { createRegistry, createRender } from './registry.ts';
@@ -72,6 +73,21 @@ describe('createChecks', () => {
 });
 
 describe('a scrape', () => {
+  test.each(['_getActiveHandles', '_getActiveRequests'])(
+    'does not ask for process.%s, which ends a process now and then',
+    async (name) => {
+      const asked = vi.spyOn(process as unknown as Record<string, () => unknown>, name);
+
+      const text = await createRegistry().metrics();
+      const { own } = await takeFigures(createRegisters(1));
+
+      expect(asked).not.toHaveBeenCalled();
+      expect(text).toMatch(/^nodejs_active_resources_total \d+$/m);
+      expect(own.map((metric) => metric.name)).toContain('nodejs_active_resources_total');
+      asked.mockRestore();
+    },
+  );
+
   test('has the figures of the sources that answer, and says which do not', async () => {
     const register = createRegistry();
     const gauge = new Gauge({ name: 'depth', help: 'd', registers: [register] });

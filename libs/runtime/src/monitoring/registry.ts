@@ -18,9 +18,21 @@ const SOURCE_LIMIT = 2_000;
 /** A registry with what every program of ours says about itself: `process_*`, `nodejs_*`, its version. */
 export function createRegistry(): Registry {
   const register = new Registry();
-  collectDefaultMetrics({ register });
+  showProcess(register);
   showBuild(register);
   return register;
+}
+
+/** Taken from lists of Node's that it does not document: where one of these is gone by then, Node aborts. */
+const MAY_ABORT = ['nodejs_active_handles', 'nodejs_active_requests'].flatMap((name) => [
+  name,
+  `${name}_total`,
+]);
+
+/** `process_*` and `nodejs_*`; what is active is in `nodejs_active_resources`. */
+export function showProcess(register: Registry): void {
+  collectDefaultMetrics({ register });
+  for (const name of MAY_ABORT) register.removeSingleMetric(name);
 }
 
 export function showBuild(register: Registry): void {
