@@ -83,10 +83,12 @@ export function createRepositories(
   };
 
   const fetchBytes = async (refs: readonly MetafileRef[]) => {
-    const missing = refs.map(({ sha256 }) => sha256).filter((sha256) => !trusted.has(sha256));
+    // Held from here on: what is kept now may be driven out while the rest is read.
+    const held = new Map(refs.map(({ sha256 }) => [sha256, trusted.get(sha256)]));
+    const missing = [...held].flatMap(([sha256, bytes]) => (bytes === undefined ? [sha256] : []));
     const fetched = missing.length === 0 ? new Map() : await events.readBytes(missing);
     return (sha256: Sha256): Uint8Array => {
-      const bytes = trusted.get(sha256) ?? fetched.get(sha256);
+      const bytes = held.get(sha256) ?? fetched.get(sha256);
       if (bytes === undefined) throw new Error(`the log names ${sha256} and does not hold it`);
       keepBytes(sha256, bytes);
       return bytes;
