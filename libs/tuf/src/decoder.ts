@@ -2,6 +2,7 @@ import { decodeBase64, isPlainBase64 } from './base64.ts';
 import { parseInt64 } from './envelope.ts';
 import { Refusal } from './errors.ts';
 import { JsonNumber, type Json, type JsonObject } from './json.ts';
+import { formsIn } from './plain-files.ts';
 
 /**
  * Turns JSON into typed values with the rules and the words of Go's decoder, for clients show its
@@ -148,7 +149,7 @@ export function map<T>(goType: string, item: Decoder<T>): Decoder<ReadonlyMap<st
     },
     check: (json, complaints) => {
       if (!isObject(json)) mismatch(json, goType, undefined, complaints);
-      else for (const value of json.values()) check(item, value, complaints);
+      else for (const value of formsIn(json)) check(item, value, complaints);
     },
   };
 }

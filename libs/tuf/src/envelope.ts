@@ -1,7 +1,15 @@
 import { decodeBase64 } from './base64.ts';
 import { Refusal, TufError } from './errors.ts';
-import { decodeUtf8, JsonNumber, readJson, type Json, type JsonObject } from './json.ts';
+import {
+  decodeUtf8,
+  JsonNumber,
+  readJson,
+  type Json,
+  type JsonObject,
+  type Watched,
+} from './json.ts';
 import { isRead, sha256Of, type Metafile, type UploadedFile } from './metafile.ts';
+import { PlainFiles } from './plain-files.ts';
 import type { RoleName } from './role.ts';
 import { parseTime, ZERO_TIME, type Time } from './times.ts';
 
@@ -51,9 +59,14 @@ export function signatureKeyids(bytes: Uint8Array): readonly string[] {
 
 const MEMBERS: ReadonlySet<string> = new Set(['signed', 'signatures']);
 
+const SIGNED: Watched = {
+  member: 'signed',
+  scans: new Map([['targets', (text, at) => PlainFiles.scan(text, at)]]),
+};
+
 function parseEnvelope(bytes: Uint8Array): Envelope {
   try {
-    const { value, trailing, canonical } = readJson(decodeUtf8(bytes), 'signed');
+    const { value, trailing, canonical } = readJson(decodeUtf8(bytes), SIGNED);
     const document = objectOrNull(value);
     const signed = objectOrNull(document?.get('signed'));
     return {

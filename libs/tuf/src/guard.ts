@@ -2,6 +2,7 @@ import { Refusal } from './errors.ts';
 import { JsonNumber, type Json, type JsonObject } from './json.ts';
 import { keyId, type PublicKey } from './key.ts';
 import type { Metafile, UploadedFile } from './metafile.ts';
+import { formsIn } from './plain-files.ts';
 import { TOP_LEVEL_ROLES, type RoleName } from './role.ts';
 import { readStoredRoot } from './root.ts';
 import type { RoleKeys } from './signed.ts';
@@ -159,7 +160,7 @@ function findTwin(json: Json, shape: Shape): string | undefined {
   }
   if (!(json instanceof Map)) return undefined;
   const object = json as JsonObject;
-  if ('each' in shape) return firstOf(object.values(), shape.each);
+  if ('each' in shape) return firstOf(formsIn(object), shape.each);
 
   for (const [name, value] of object) {
     if (!shape.members.has(name) && shape.folded.has(fold(name))) return name;
@@ -196,7 +197,7 @@ function checkDepth(file: UploadedFile, depth: number): void {
 }
 
 function inside(json: Json): Iterable<Json> {
-  if (json instanceof Map) return (json as JsonObject).values();
+  if (json instanceof Map) return formsIn(json as JsonObject);
   return Array.isArray(json) ? (json as readonly Json[]) : [];
 }
 

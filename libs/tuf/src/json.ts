@@ -39,13 +39,26 @@ const ESCAPES: ReadonlyMap<string, string> = new Map([
   ['t', '\t'],
 ]);
 
+/** Reads an object by itself that begins at `at`, if it is of the kind it knows, and canonical. */
+export type Scan = (
+  text: string,
+  at: number,
+) => { readonly value: JsonObject; readonly end: number } | undefined;
+
+/** The member of the document that matters. */
+export interface Watched {
+  readonly member: string;
+  /** What may read members of that member in place of the reader, by their names. */
+  readonly scans: ReadonlyMap<string, Scan>;
+}
+
 /**
- * Reads the first document in `text`, and tells whether its member `member` is written as
+ * Reads the first document in `text`, and tells whether the member that is watched is written as
  * `canonicalJson` would write it: real clients send it so, and then nobody has to write it again.
  * Says no in case of doubt. Throws `SyntaxError`.
  */
-export function readJson(text: string, member?: string): JsonDocument {
-  return new Reader(text, member).document();
+export function readJson(text: string, watched?: Watched): JsonDocument {
+  return new Reader(text, watched).document();
 }
 
 /** Where they are, the order of UTF-16 units may not be that of bytes. */
@@ -58,10 +71,14 @@ interface OpenObject {
 }
 type Open = OpenObject | Json[];
 
+function isObject(open: Open | undefined): open is OpenObject {
+  return open !== undefined && !Array.isArray(open);
+}
+
 /** Keeps its own stack of open containers: 10000 calls deep would overflow the real one. */
 class Reader {
   readonly #text: string;
-  readonly #watched: string | undefined;
+  readonly #watched: Watched | undefined;
   #at = 0;
   readonly #open: Open[] = [];
   /** Of the watched member: where it begins, and what it says if it is canonical. */
@@ -70,7 +87,7 @@ class Reader {
   /** Whether all since `start` is written as canonical JSON is. */
   #isCanonical = false;
 
-  constructor(text: string, watched: string | undefined) {
+  constructor(text: string, watched: Watched | undefined) {
     this.#text = text;
     this.#watched = watched;
   }
@@ -105,7 +122,7 @@ class Reader {
       case 0x22:
         return this.#string();
       case 0x7b:
-        return this.#beginObject();
+        return this.#scanned() ?? this.#beginObject();
       case 0x5b:
         return this.#beginArray();
       case 0x74:
@@ -117,6 +134,15 @@ class Reader {
       default:
         return this.#number();
     }
+  }
+
+  #scanned(): Json | undefined {
+    const [document, member] = this.#open;
+    if (this.#open.length !== 2 || !isObject(document) || !isObject(member)) return undefined;
+    if (document.name !== this.#watched?.member) return undefined;
+    const scanned = this.#watched.scans.get(member.name)?.(this.#text, this.#at);
+    if (scanned !== undefined) this.#at = scanned.end;
+    return scanned?.value;
   }
 
   #beginObject(): Json | undefined {
@@ -152,7 +178,7 @@ class Reader {
 
   /** Of several equal members the last one counts. */
   #isWatched({ name }: OpenObject): boolean {
-    return this.#open.length === 1 && name === this.#watched;
+    return this.#open.length === 1 && name === this.#watched?.member;
   }
 
   #beginArray(): Json | undefined {
