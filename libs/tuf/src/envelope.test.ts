@@ -268,7 +268,10 @@ test('keyids that signed are named once, in the order of the file', () => {
   expect(signatureKeyids(marshalEnvelope('{}', signed))).toEqual(['b', 'a']);
 });
 
-const taken = (text: string) => parse(text).envelope.canonical;
+const taken = (text: string) => {
+  const { canonical } = parse(text).envelope;
+  return canonical && new TextDecoder().decode(canonical);
+};
 
 describe('a signed part is taken as it is written', () => {
   test.each([
@@ -299,6 +302,14 @@ describe('a signed part is taken as it is written', () => {
   ])('but not with %s', (_, signed) => {
     expect(taken(`{"signed":${signed},"signatures":[]}`)).toBeUndefined();
     expect(taken(`{"signed":{"a":1},"signed":${signed}}`)).toBeUndefined();
+  });
+
+  test('bytes that are no UTF-8 are what the old server took them for', () => {
+    const bytes = new TextEncoder().encode('{"signed":{"a":"?"},"signatures":[]}');
+    bytes[bytes.indexOf('?'.charCodeAt(0))] = 0xff;
+
+    const { canonical } = parseMetafile('targets', bytes).envelope;
+    expect(canonical).toEqual(new TextEncoder().encode('{"a":"\uFFFD"}'));
   });
 
   test('but not one that is not at the top', () => {

@@ -6,6 +6,7 @@ import {
   readJson,
   type Json,
   type JsonObject,
+  type Place,
   type Watched,
 } from './json.ts';
 import { isRead, sha256Of, type Metafile, type UploadedFile } from './metafile.ts';
@@ -25,8 +26,8 @@ export interface EnvelopeSignature {
 export interface Envelope {
   /** Undefined where it is null or missing. */
   readonly signed: JsonObject | undefined;
-  /** The signed part as it is written, where that is the text that gets signed (WIRE §7.2). */
-  readonly canonical: string | undefined;
+  /** The signed part as it is written, where that is what gets signed (WIRE §7.2). */
+  readonly canonical: Uint8Array | undefined;
   readonly type: string;
   readonly version: bigint;
   readonly expires: Time;
@@ -66,12 +67,13 @@ const SIGNED: Watched = {
 
 function parseEnvelope(bytes: Uint8Array): Envelope {
   try {
-    const { value, trailing, canonical } = readJson(decodeUtf8(bytes), SIGNED);
+    const text = decodeUtf8(bytes);
+    const { value, trailing, canonical } = readJson(text, SIGNED);
     const document = objectOrNull(value);
     const signed = objectOrNull(document?.get('signed'));
     return {
       signed,
-      canonical,
+      canonical: canonical && bytesAt(canonical, text, bytes),
       type: textOrNull(signed?.get('_type')),
       version: int64OrNull(signed?.get('version')),
       expires: timeOrNull(signed?.get('expires')),
@@ -83,6 +85,13 @@ function parseEnvelope(bytes: Uint8Array): Envelope {
     if (!(error instanceof SyntaxError || error instanceof Refusal)) throw error;
     throw new TufError('MALFORMED_JSON', error.message, { cause: error });
   }
+}
+
+/** Those of `bytes` themselves where each is a character. */
+function bytesAt({ start, end }: Place, text: string, bytes: Uint8Array): Uint8Array {
+  return Buffer.byteLength(text) === text.length
+    ? bytes.subarray(start, end)
+    : new TextEncoder().encode(text.slice(start, end));
 }
 
 function parseSignature(json: Json): EnvelopeSignature {

@@ -17,12 +17,18 @@ export class JsonNumber {
   }
 }
 
+/** Part of a text, by its UTF-16 units: `end` is behind it. */
+export interface Place {
+  readonly start: number;
+  readonly end: number;
+}
+
 export interface JsonDocument {
   readonly value: Json;
   /** The first character behind the document that is not white space; undefined where all is well. */
   readonly trailing: string | undefined;
-  /** The member that was asked for, as it is written; undefined where that is not canonical JSON. */
-  readonly canonical: string | undefined;
+  /** Where the member that was asked for is written; undefined where that is not canonical JSON. */
+  readonly canonical: Place | undefined;
 }
 
 const MAX_DEPTH = 10_000;
@@ -81,9 +87,9 @@ class Reader {
   readonly #watched: Watched | undefined;
   #at = 0;
   readonly #open: Open[] = [];
-  /** Of the watched member: where it begins, and what it says if it is canonical. */
+  /** Of the watched member: where it begins, and where it stands if it is canonical. */
   #start = 0;
-  #canonical: string | undefined;
+  #canonical: Place | undefined;
   /** Whether all since `start` is written as canonical JSON is. */
   #isCanonical = false;
 
@@ -171,8 +177,10 @@ class Reader {
   #endMember(object: OpenObject, value: Json): void {
     object.members.set(object.name, value);
     if (this.#isWatched(object)) {
-      const written = this.#text.slice(this.#start, this.#at);
-      this.#canonical = this.#isCanonical && !SURROGATES.test(written) ? written : undefined;
+      const place = { start: this.#start, end: this.#at };
+      const isCanonical =
+        this.#isCanonical && !SURROGATES.test(this.#text.slice(place.start, place.end));
+      this.#canonical = isCanonical ? place : undefined;
     }
   }
 

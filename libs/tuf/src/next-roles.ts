@@ -85,7 +85,7 @@ function expiry(role: ServerRole, now: Date): string {
 
 /** Canonical JSON has control characters raw, and then no file can hold it. */
 function checkWritable(signed: string): void {
-  const control = Array.from(signed).find((character) => character < ' ');
+  const control = /[^ -\uffff]/.exec(signed)?.[0];
   if (control === undefined) return;
   const reason = `invalid character ${quoteCharacter(control)} in string literal`;
   throw new Refusal(`json: error calling MarshalJSON for type *json.RawMessage: ${reason}`);

@@ -43,7 +43,7 @@ export function signedPart({ role, envelope }: RoleFile): JsonObject {
 export function checkSignatures(file: RoleFile, { keys, threshold }: Signers): void {
   if (file.envelope.signatures.length === 0) throw new Refusal('tuf: data has no signatures');
   const signed = signedPart(file);
-  const payload = new TextEncoder().encode(file.envelope.canonical ?? canonicalJson(signed));
+  const payload = file.envelope.canonical ?? new TextEncoder().encode(canonicalJson(signed));
 
   const valid = new Set<string>();
   for (const { keyid, method, sig } of file.envelope.signatures) {
