@@ -1,4 +1,4 @@
-import { createCipheriv, pbkdf2, randomBytes } from 'node:crypto';
+import { createCipheriv, createSecretKey, pbkdf2, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { UnreadableKey } from '@scrivener/signing';
 import { compactDecrypt } from 'jose';
@@ -109,9 +109,11 @@ async function encrypt(payload: Uint8Array, passphrase: Uint8Array): Promise<str
 
   const contentKey = randomBytes(32);
   const iv = randomBytes(12);
-  const wrap = createCipheriv('aes128-wrap', wrappingKey, WRAP_IV);
+  // As key objects: Node finds out that bytes are none by an error, which costs more than to encrypt this.
+  const wrap = createCipheriv('aes128-wrap', createSecretKey(wrappingKey), WRAP_IV);
   const wrapped = Buffer.concat([wrap.update(contentKey), wrap.final()]);
-  const cipher = createCipheriv('aes-256-gcm', contentKey, iv).setAAD(Buffer.from(header));
+  const cipher = createCipheriv('aes-256-gcm', createSecretKey(contentKey), iv);
+  cipher.setAAD(Buffer.from(header));
   const ciphertext = Buffer.concat([cipher.update(payload), cipher.final()]);
   wrappingKey.fill(0);
   contentKey.fill(0);
