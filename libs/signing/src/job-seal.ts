@@ -25,7 +25,7 @@ const sealedJob = z.strictObject({
   version: z.literal(VERSION),
   /** Milliseconds since 1970, by the clock of the asker. */
   expires: z.int().positive(),
-  /** Tells the jobs of one question apart: it may be put again, and by several askers. */
+  /** Tells the jobs of one question apart: it may be put again. */
   nonce: hex(16),
   /** JSON, as it was sealed to the letter. */
   body: z.string(),
@@ -35,7 +35,7 @@ const sealedAnswer = z.strictObject({ version: z.literal(VERSION), body: z.strin
 
 /** Data of a job, as it lies in the queue. */
 export type SealedJob = z.output<typeof sealedJob>;
-/** A job's return value, as it lies in the queue. */
+/** The answer to a job, as it lies in Redis. */
 export type SealedAnswer = z.output<typeof sealedAnswer>;
 
 /** Where a job stands: under that id, as a job of that name. Both are sealed with it. */

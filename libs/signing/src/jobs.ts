@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   parseGun,
   sha256Of,
@@ -151,12 +150,16 @@ export const batchResult = z.discriminatedUnion('ok', [
 /** The answer to a `probe`, whose data is empty: whether the worker reaches its keys. */
 export const probeResult = z.strictObject({ ok: z.literal(true), keys: z.boolean() });
 
+/** Instead of any of these: no try is left. A job that was asked by an API of before fails in the queue. */
+export const failedJob = z.strictObject({ failure: z.string() });
+
 /** Answers, as they lie in the queue. */
 export type SignResult = z.output<typeof signResult>;
 export type CreateKeyResult = z.output<typeof createKeyResult>;
 export type BatchResult = z.output<typeof batchResult>;
 export type ProbeResult = z.output<typeof probeResult>;
 export type Refusal = z.output<typeof refusal>;
+export type FailedJob = z.output<typeof failedJob>;
 
 /** The answer to a job that is not of the shape above. Names the place, never the content. */
 export function malformed(error: z.ZodError): Refusal {
@@ -173,15 +176,6 @@ export function notAccepted(reason: JobRefusal): Refusal {
 export function refusalOfJob(answer: unknown): JobRefusal | undefined {
   const parsed = refusal.safeParse(answer);
   return parsed.success ? parsed.data.job : undefined;
-}
-
-/**
- * The id under which a question stands in the queue: the same question has the same id, so that
- * asking it again while it waits adds nothing. BullMQ refuses colons and integers in ids.
- */
-export function jobId(name: JobName, ...parts: readonly string[]): string {
-  const hash = createHash('sha256').update(JSON.stringify([name, ...parts]));
-  return `${name}-${hash.digest('hex')}`;
 }
 
 /** Whether every signer can keep a key under that name: no text in Postgres holds a NUL. */

@@ -11,6 +11,7 @@ import { createKeySigner } from '../key-signer.ts';
 import { MemoryKeyStore } from '../memory/index.ts';
 import type { Signer } from '../signer.ts';
 import { createKeys, freshGun, publishRequest } from '../testing/requests.ts';
+import { askerOf, jobIdOf, newAsker, readEntry, streamOf } from './answer-stream.ts';
 import { createQueueSigner, serveSigner } from './index.ts';
 import { testRedis } from './testing/index.ts';
 
@@ -73,29 +74,40 @@ function thief(at: Place) {
   const connection = { connection: at.redis, prefix: at.prefix };
   const queue = new Queue(SIGNING_QUEUE, connection);
   const events = new QueueEvents(SIGNING_QUEUE, connection);
+  const redis = new Redis(at.redis);
   closers.push(
     () => queue.close(),
     () => events.close(),
+    async () => redis.disconnect(),
   );
+  const lastAnswer = async (asker: string): Promise<unknown> => {
+    const [last] = await redis.xrevrange(streamOf(at.prefix, asker), '+', '-', 'COUNT', 1);
+    return readEntry(last?.[1] ?? []).answer;
+  };
   return {
-    /** Puts a job and gives the answer, which any holder of the keys can open. */
+    /** Puts a job and gives the answer, which any holder of the keys can open, when it is over. */
     put: async (id: string, name: string, data: unknown): Promise<unknown> => {
       await events.waitUntilReady();
       const ended = new Promise<unknown>((resolve) => {
         events.on('completed', ({ jobId, returnvalue }) => {
-          if (jobId === id) resolve(openAnswer(at.keys, id, returnvalue)?.answer);
+          if (jobId === id) resolve(returnvalue);
         });
       });
       await queue.add(name, data, { jobId: id, removeOnComplete: true });
-      return ended;
+      const kept = await ended;
+      const asker = askerOf(id);
+      if (asker === undefined) return openAnswer(at.keys, id, kept)?.answer;
+      expect(kept).toBeNull();
+      return openAnswer(at.keys, id, await lastAnswer(asker))?.answer;
     },
     /** Says that a job has that answer, which is JSON if it is one. */
     announce: async (id: string, answer: string) => {
-      const redis = new Redis(at.redis);
-      const key = `${at.prefix}:${SIGNING_QUEUE}:events`;
-      const fields = ['event', 'completed', 'jobId', id, 'returnvalue', answer];
-      await redis.xadd(key, '*', ...fields);
-      redis.disconnect();
+      const stream = streamOf(at.prefix, askerOf(id) ?? '');
+      await redis.xadd(stream, '*', 'job', id, 'answer', answer);
+    },
+    /** Puts an entry of any shape into the stream of whoever asked for that job. */
+    scrawl: async (id: string, ...fields: string[]) => {
+      await redis.xadd(streamOf(at.prefix, askerOf(id) ?? ''), '*', ...fields);
     },
     /** Takes the next job away from everybody. */
     take: async (): Promise<Job> => {
@@ -123,7 +135,11 @@ const altered = (job: SealedJob): SealedJob => ({
   body: job.body.replace('timestamp', 'snapshot'),
 });
 
-describe('a job of somebody who can write to Redis', () => {
+/** Jobs that name an asker, and those of an API of before, which does not. */
+describe.each([
+  ['', jobIdOf('stolen', newAsker())],
+  [' and names no asker', 'stolen'],
+])('a job of somebody who can write to Redis%s', (_, id) => {
   const strangers = parseJobKeys(createJobKey());
 
   test.each<[JobRefusal, string, (keys: JobKeys) => unknown]>([
@@ -131,12 +147,12 @@ describe('a job of somebody who can write to Redis', () => {
     [
       'forged',
       'under a key of his own',
-      () => sealJob(strangers, { id: 'stolen', name: 'create-key' }, keyJob(), soon()),
+      () => sealJob(strangers, { id, name: 'create-key' }, keyJob(), soon()),
     ],
     [
       'forged',
       'that he changed',
-      (keys) => altered(sealJob(keys, { id: 'stolen', name: 'create-key' }, keyJob(), soon())),
+      (keys) => altered(sealJob(keys, { id, name: 'create-key' }, keyJob(), soon())),
     ],
     [
       'forged',
@@ -146,18 +162,18 @@ describe('a job of somebody who can write to Redis', () => {
     [
       'forged',
       'that was sealed as a job of another name',
-      (keys) => sealJob(keys, { id: 'stolen', name: 'sign' }, keyJob(), soon()),
+      (keys) => sealJob(keys, { id, name: 'sign' }, keyJob(), soon()),
     ],
     [
       'expired',
       'that he kept',
-      (keys) => sealJob(keys, { id: 'stolen', name: 'create-key' }, keyJob(), Date.now() - 1_000),
+      (keys) => sealJob(keys, { id, name: 'create-key' }, keyJob(), Date.now() - 1_000),
     ],
-  ])('is %s: one %s', async (reason, _, job) => {
+  ])('is %s: one %s', async (reason, __, job) => {
     const at = place();
     const worked = await work(at);
 
-    const answer = await thief(at).put('stolen', 'create-key', job(at.keys));
+    const answer = await thief(at).put(id, 'create-key', job(at.keys));
 
     expect(answer).toMatchObject({ ok: false, code: 'REFUSED', job: reason });
     expect(worked.refused).toEqual([reason]);
@@ -168,10 +184,10 @@ describe('a job of somebody who can write to Redis', () => {
     const at = place();
     const worked = await work(at);
     const { put } = thief(at);
-    const job = sealJob(at.keys, { id: 'seen', name: 'create-key' }, keyJob(), soon());
+    const job = sealJob(at.keys, { id, name: 'create-key' }, keyJob(), soon());
 
-    expect(await put('seen', 'create-key', job)).toMatchObject({ ok: true });
-    expect(await put('seen', 'create-key', job)).toMatchObject({ ok: false, job: 'replayed' });
+    expect(await put(id, 'create-key', job)).toMatchObject({ ok: true });
+    expect(await put(id, 'create-key', job)).toMatchObject({ ok: false, job: 'replayed' });
     expect(worked.refused).toEqual(['replayed']);
     expect(worked.asked()).toBe(1);
   });
@@ -180,10 +196,10 @@ describe('a job of somebody who can write to Redis', () => {
     const at = place();
     const worked = await work(at);
     const { put } = thief(at);
-    const job = sealJob(at.keys, { id: 'seen', name: 'create-key' }, keyJob(), soon());
+    const job = sealJob(at.keys, { id, name: 'create-key' }, keyJob(), soon());
 
-    expect(await put('seen', 'create-key', altered(job))).toMatchObject({ job: 'forged' });
-    expect(await put('seen', 'create-key', job)).toMatchObject({ ok: true });
+    expect(await put(id, 'create-key', altered(job))).toMatchObject({ job: 'forged' });
+    expect(await put(id, 'create-key', job)).toMatchObject({ ok: true });
     expect(worked.refused).toEqual(['forged']);
   });
 
@@ -192,14 +208,14 @@ describe('a job of somebody who can write to Redis', () => {
     const signer = createKeySigner(new MemoryKeyStore());
     const request = publishRequest(await createKeys(signer));
     const data = z.encode(signJob, request);
-    const job = sealJob(at.keys, { id: 'seen', name: 'sign' }, data, soon());
+    const job = sealJob(at.keys, { id, name: 'sign' }, data, soon());
     const { put } = thief(at);
     const first = serveSigner({ ...at, signer, concurrency: 1, onError: () => {} });
-    const before = await put('seen', 'sign', job);
+    const before = await put(id, 'sign', job);
     await first.close();
     await work(at, { signer });
 
-    const again = await put('seen', 'sign', job);
+    const again = await put(id, 'sign', job);
 
     expect(again).toEqual(before);
     expect(before).toEqual({ ok: true, ...(await signer.sign(request)) });
@@ -267,10 +283,10 @@ describe('a question', () => {
     expect(other).toEqual(one);
     expect(third).toEqual(one);
     expect(worked.refused).toEqual([]);
-    expect(worked.asked()).toBe(2);
+    expect(worked.asked()).toBe(3);
   });
 
-  test('is answered after a lock ran out, by the same worker that had done it in vain', async () => {
+  test('is answered though a lock ran out, and done again by the same worker, which takes it for no replay', async () => {
     const at = place();
     const signer = createKeySigner(new MemoryKeyStore());
     const { queue } = thief(at);
@@ -288,7 +304,8 @@ describe('a question', () => {
     });
 
     await expect(ask(at).createKey(request)).resolves.toBeDefined();
-    expect(times).toBe(2);
+    await expect.poll(() => times, { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => queue.getActiveCount(), { timeout: 5_000 }).toBe(0);
     expect(worked.refused).toEqual([]);
   });
 
@@ -334,6 +351,7 @@ describe('an answer of somebody who can write to Redis', () => {
     await announce(id, JSON.stringify(answer));
     await announce(id, JSON.stringify(sealAnswer(parseJobKeys(createJobKey()), id, answer)));
     await announce(id, JSON.stringify(sealAnswer(at.keys, 'create-key-of-before', answer)));
+    await announce(id, JSON.stringify({ failure: 'feigned' }));
     await queue.obliterate({ force: true });
     await work(at);
 
@@ -341,16 +359,24 @@ describe('an answer of somebody who can write to Redis', () => {
     expect(asker.troubles).toEqual(['an answer came that no holder of the job key gave']);
   });
 
-  test('that is no JSON does not keep others from being heard for long', async () => {
+  test('that is no JSON, or no answer at all, does not keep others from being heard', async () => {
     const at = place();
-    await work(at);
     const asker = ask(at, { deadline: 5_000 });
-    await createKeys(asker);
+    const { take, announce, scrawl, queue } = thief(at);
+    const asked = createKeys(asker);
+    const { id = '' } = await take();
 
-    await thief(at).announce('any', '{');
+    await announce(id, '{');
+    await announce('any', '{');
+    await scrawl(id, 'job', id);
+    await scrawl(id, 'answer', '{}');
+    await scrawl(id, '', '');
+    await expect.poll(() => asker.troubles).toHaveLength(1);
+    await queue.obliterate({ force: true });
+    await work(at);
 
-    await expect(createKeys(asker)).resolves.toBeDefined();
-    expect(asker.troubles).toEqual([expect.stringContaining('JSON')]);
+    await expect(asked).resolves.toBeDefined();
+    expect(asker.troubles).toEqual(['an answer came that no holder of the job key gave']);
   });
 
   test('is UNAVAILABLE at the deadline where no other comes', async () => {

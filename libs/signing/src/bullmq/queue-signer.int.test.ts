@@ -10,6 +10,7 @@ import { MemoryKeyStore } from '../memory/index.ts';
 import { signerContract } from '../signer.contract.ts';
 import type { CreateKeyRequest, Signer } from '../signer.ts';
 import { createKeys, freshGun, publishRequest } from '../testing/requests.ts';
+import { askerOf, putsAnswers, streamOf } from './answer-stream.ts';
 import { createQueueSigner, serveSigner, type QueueSigner } from './index.ts';
 import { startTcpProxy, testRedis } from './testing/index.ts';
 
@@ -308,9 +309,10 @@ describe('an answer', () => {
     const place = testRedis();
     const other = new Worker(
       SIGNING_QUEUE,
-      async ({ id = '' }) => sealAnswer(place.keys, id, answer),
+      async ({ id = '' }) => put(askerOf(id) ?? '', id, sealAnswer(place.keys, id, answer)),
       { connection: place.redis, prefix: place.prefix },
     );
+    const put = putsAnswers(other, place.prefix);
     closers.push(() => other.close());
     const keys = await createKeys(createKeySigner(new MemoryKeyStore()));
 
@@ -438,22 +440,28 @@ describe('when Redis', () => {
   });
 
   test('is emptied between answer and asker, the question is put again', async () => {
-    const { direct, asker } = await behindProxy();
+    const { direct, proxy, asker } = await behindProxy();
     const inner = signer();
-    let emptied = false;
+    const redis = new Redis(direct.redis);
+    closers.push(async () => redis.disconnect());
+    let times = 0;
     await work(direct, {
       createKey: async (request) => {
-        if (!emptied) {
-          emptied = true;
-          await direct.empty();
-        }
+        times += 1;
+        if (times === 1) proxy.cut();
         return inner.createKey(request);
       },
       sign: (request) => inner.sign(request),
     });
+    const asked = asker.createKey({ gun: freshGun(), role: 'timestamp', algorithm: 'ed25519' });
+    const unread = () => redis.keys(streamOf(direct.prefix, '*'));
+    await expect.poll(unread).toHaveLength(1);
+    await direct.empty();
 
-    await expect(createKeys(asker)).resolves.toBeDefined();
-    expect(emptied).toBe(true);
+    await proxy.restore();
+
+    await expect(asked).resolves.toBeDefined();
+    expect(times).toBeGreaterThan(1);
   });
 
   test('is away at the end, closing takes no longer than two seconds', async () => {

@@ -7,7 +7,7 @@ import { CLOCK_SKEW, LONGEST_DEADLINE, openAnswer, sealJob, type SealedJob } fro
 import {
   createKeyJob,
   createKeyResult,
-  jobId,
+  failedJob,
   MOST_TOGETHER,
   probeResult,
   QUEUE_PREFIX,
@@ -15,12 +15,14 @@ import {
   SIGNING_QUEUE,
   signJob,
   signResult,
+  type FailedJob,
   type JobName,
   type ProbeResult,
   type Refusal,
 } from '../jobs.ts';
 import { SigningError, type CreateKeyRequest, type Signer } from '../signer.ts';
 import { asking } from '../trace.ts';
+import { jobIdOf } from './answer-stream.ts';
 import { Answers } from './answers.ts';
 import { Pulse, type WorkerState } from './pulse.ts';
 import { connect, queuePrefix, type RedisClient, type RedisConnection } from './redis-options.ts';
@@ -111,7 +113,7 @@ class BullmqSigner implements QueueSigner {
   readonly #answers: Answers;
   readonly #pulse = new Pulse(() => this.#probe());
   readonly #together: (question: Question) => Promise<unknown>;
-  /** Signatures that are asked for now, by the id of the question. */
+  /** Signatures that are asked for now, by what is asked. */
   readonly #signing = new Map<string, Promise<unknown>>();
 
   constructor({
@@ -144,15 +146,14 @@ class BullmqSigner implements QueueSigner {
       defaultJobOptions: JOB_OPTIONS,
     });
     this.#queue.on('error', tell);
-    this.#answers = new Answers({ clock: this.#redis, connection: redis, prefix, onError: tell });
+    this.#answers = new Answers({ connection: redis, prefix, onError: tell });
   }
 
   async createKey(request: CreateKeyRequest): Promise<PublicKey> {
     const data = encode(createKeyJob, request);
     // Each call is a question of its own, for an earlier answer may be a key that has signed since.
-    const text = JSON.stringify(data);
-    const id = jobId('create-key', text, randomUUID());
-    const answer = parse(createKeyResult, await this.#ask('create-key', id, data, text.length));
+    const { length } = JSON.stringify(data);
+    const answer = parse(createKeyResult, await this.#ask('create-key', data, length));
     if (!answer.ok) throw refused(answer);
     if (answer.keytype !== request.algorithm) throw unintelligible();
     return { keytype: answer.keytype, public: answer.public };
@@ -161,10 +162,9 @@ class BullmqSigner implements QueueSigner {
   async sign(request: SigningRequest): Promise<ServerSignatures> {
     const data = encode(signJob, request);
     const text = JSON.stringify(data);
-    const id = jobId('sign', text);
-    const asked = this.#signing.get(id) ?? this.#ask('sign', id, data, text.length);
-    this.#signing.set(id, asked);
-    const answer = parse(signResult, await asked.finally(() => this.#signing.delete(id)));
+    const asked = this.#signing.get(text) ?? this.#ask('sign', data, text.length);
+    this.#signing.set(text, asked);
+    const answer = parse(signResult, await asked.finally(() => this.#signing.delete(text)));
     if (!answer.ok) throw refused(answer);
     const { ok: _, ...signatures } = answer;
     if (!answers(request, signatures)) throw unintelligible();
@@ -184,11 +184,10 @@ class BullmqSigner implements QueueSigner {
     }
   }
 
-  /** APIs that look within one second share a job, and it goes ahead of those that wait. */
+  /** It goes ahead of the jobs that wait. */
   async #probe(): Promise<ProbeResult> {
-    const id = `probe-${Math.floor(this.#now() / 1_000)}`;
     const options = { lifo: true, attempts: 1 };
-    const answer = await this.#answer('probe', id, {}, options, PROBE_DEADLINE);
+    const answer = await this.#answer('probe', newId('probe'), {}, options, PROBE_DEADLINE);
     // A worker of an older version knows no probes, and says so: it is there.
     return probeResult.safeParse(answer).data ?? { ok: true, keys: true };
   }
@@ -201,12 +200,13 @@ class BullmqSigner implements QueueSigner {
   }
 
   async close(): Promise<void> {
-    await this.#answers.close();
+    this.#answers.close();
     await this.#queue.close();
     this.#redis.disconnect();
   }
 
-  #ask(name: Question['name'], id: string, data: object, size: number): Promise<unknown> {
+  #ask(name: Question['name'], data: object, size: number): Promise<unknown> {
+    const id = newId(name);
     const until = performance.now() + this.#deadline;
     return asking(name, { 'messaging.message.id': id }, (carrier) =>
       this.#together({ name, id, data, size, carrier, until }),
@@ -216,21 +216,22 @@ class BullmqSigner implements QueueSigner {
   /** The answer to a question, or `UNAVAILABLE` when the deadline has passed. */
   async #answer(
     name: JobName,
-    id: string,
+    questionId: string,
     data: object,
     extra: JobsOptions,
     deadline: number,
   ): Promise<unknown> {
+    const id = jobIdOf(questionId, this.#answers.asker);
     const expires = this.#now() + Math.ceil(deadline) + CLOCK_SKEW;
     const put = () => this.#put(name, id, sealJob(this.#keys, { id, name }, data, expires), extra);
     const { promise: answered, resolve, reject } = Promise.withResolvers<unknown>();
     let trouble: string | undefined;
-    const stop = this.#answers.listen(id, (outcome) => {
-      if ('failure' in outcome) {
-        reject(failed(outcome.failure));
+    const stop = this.#answers.listen(id, (answer) => {
+      const heard = this.#hear(id, answer);
+      if ('failure' in heard) {
+        reject(failed(heard.failure));
         return;
       }
-      const heard = this.#hear(id, outcome.value);
       if ('answer' in heard) {
         resolve(heard.answer);
         return;
@@ -257,14 +258,16 @@ class BullmqSigner implements QueueSigner {
    * What a worker said. What no worker said is passed over, for the true answer may come yet; and so
    * is the news that a job was not accepted, for it may be one that somebody else left under this id.
    */
-  #hear(id: string, value: unknown): { readonly answer: unknown } | { readonly trouble: string } {
+  #hear(
+    id: string,
+    value: unknown,
+  ): { readonly answer: unknown } | FailedJob | { readonly trouble: string } {
     const opened = openAnswer(this.#keys, id, value);
     if (opened === undefined)
       return { trouble: 'an answer came that no holder of the job key gave' };
     const refusal = refusalOfJob(opened.answer);
-    return refusal === undefined
-      ? opened
-      : { trouble: `signers do not accept our job: ${refusal}` };
+    if (refusal !== undefined) return { trouble: `signers do not accept our job: ${refusal}` };
+    return failedJob.safeParse(opened.answer).data ?? opened;
   }
 
   /** Whether the question stands in the queue now. */
@@ -277,6 +280,11 @@ class BullmqSigner implements QueueSigner {
       return false;
     }
   }
+}
+
+/** No id comes twice, so that no answer of before is taken for one of now. */
+function newId(name: JobName): string {
+  return `${name}-${randomUUID()}`;
 }
 
 function encode<Schema extends z.ZodType>(schema: Schema, value: z.output<Schema>): object {
@@ -306,7 +314,6 @@ function keepAsking(put: () => Promise<boolean>): () => void {
   };
 }
 
-/** Nobody vouches for it, but whoever can feign a failure can also make one. */
 function failed(reason: string): SigningError {
   return new SigningError('UNAVAILABLE', 'the signer failed', { cause: new Error(reason) });
 }

@@ -70,6 +70,13 @@ export function connect(
   });
 }
 
+/** One client of its own, which waits for Redis however long that is away. */
+export function connectPatiently(connection: RedisConnection): RedisClient {
+  return 'nodes' in connection
+    ? new Cluster(connection.nodes, connection.options)
+    : new Redis(connection);
+}
+
 /** What BullMQ takes to make connections from. It makes none to a cluster: that one it copies. */
 export function connectionOf(connection: RedisConnection): {
   readonly client: ServerConnection | Cluster;
@@ -111,7 +118,7 @@ const retryStrategy = (attempt: number) => Math.min(attempt * 50, 150);
 const COMMAND_TIMEOUT = 2_000;
 /**
  * A connection on which an answer is due is given up after so long a silence, in milliseconds. Longer
- * than any command of ours blocks: two seconds for events, one for jobs.
+ * than any command of ours blocks: two seconds for answers, one for jobs.
  */
 const SILENCE = 3_500;
 

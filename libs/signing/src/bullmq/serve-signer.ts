@@ -19,6 +19,7 @@ import {
   type BatchedQuestion,
   type BatchResult,
   type CreateKeyResult,
+  type FailedJob,
   type JobRefusal,
   type ProbeResult,
   type Refusal,
@@ -27,6 +28,7 @@ import {
 import { SigningError, type Signer } from '../signer.ts';
 import { SpentJobs } from '../spent-jobs.ts';
 import { answering, type Carrier } from '../trace.ts';
+import { askerOf, putsAnswers } from './answer-stream.ts';
 import { connectionOf, queuePrefix, type RedisConnection } from './redis-options.ts';
 import { carrierOf } from './trace.ts';
 import { withoutRepeats } from './without-repeats.ts';
@@ -138,8 +140,9 @@ export function serveSigner({
   const connection = connectionOf(redis);
   const perform = async (job: Job): Promise<SealedAnswer> => {
     const { id, name } = placeOf(job);
-    const seal = (answer: SignResult | CreateKeyResult | BatchResult | ProbeResult) =>
-      sealAnswer(keys, id, answer);
+    const seal = (
+      answer: SignResult | CreateKeyResult | BatchResult | ProbeResult | FailedJob,
+    ): SealedAnswer => sealAnswer(keys, id, answer);
     const asked = accept(job);
     if (typeof asked === 'string') {
       onRefused(asked, id);
@@ -152,19 +155,37 @@ export function serveSigner({
       return seal(await answerOne({ id, name, data: asked.data }, carrierOf(job.opts)));
     } catch (error) {
       // The message lies in Redis afterwards, where nobody needs to know more (the cause does not).
-      throw new Error('the job failed; the log of the worker says why', { cause: error });
+      const failure = 'the job failed; the log of the worker says why';
+      if (isLastTry(job)) await give(job, seal({ failure }));
+      throw new Error(failure, { cause: error });
     }
+  };
+  /**
+   * Puts the answer where its asker hears of it, and gives what BullMQ is to keep. Dying in between is
+   * no harm: the job comes back and is answered once more, and nobody listens any longer.
+   */
+  const give = async (job: Job, answer: SealedAnswer): Promise<SealedAnswer | undefined> => {
+    const { id } = placeOf(job);
+    const asker = askerOf(id);
+    if (asker === undefined) return answer;
+    try {
+      await putAnswer(asker, id, answer);
+    } catch (error) {
+      onError(error, id);
+      throw error; // the job is tried again
+    }
+    return undefined;
   };
   // BullMQ begins no job while it could take another one: it asks Redis first whether there is any. So a
   // worker that is idle says that it takes one, and more as soon as that one is begun.
   let atWork = 0;
-  const worker: Worker<unknown, SealedAnswer> = new Worker<unknown, SealedAnswer>(
+  const worker: SigningWorker = new Worker(
     SIGNING_QUEUE,
-    async (job) => {
+    async (job: Job) => {
       atWork += 1;
       worker.concurrency = concurrency;
       try {
-        return await perform(job);
+        return await give(job, await perform(job));
       } finally {
         atWork -= 1;
         if (atWork === 0) worker.concurrency = 1;
@@ -183,7 +204,8 @@ export function serveSigner({
       skipVersionCheck: true, // a check that fails once would fail this worker for good
     },
   );
-  // Not before the answer lies in Redis: a job whose lock ran out comes back, to us as well.
+  const putAnswer = putsAnswers(worker, queuePrefix(redis, prefix));
+  // Not before BullMQ is done with it: a job whose lock ran out comes back, to us as well.
   worker.on('completed', (job) => {
     const done = accepted.get(job);
     if (done !== undefined) spent.add(done.seal, done.expires, now());
@@ -212,6 +234,7 @@ export function serveSigner({
 }
 
 type Asked = Pick<BatchedQuestion, 'id' | 'data'> & { readonly name: string };
+type SigningWorker = Worker<unknown, SealedAnswer | undefined>;
 type Accepted = Extract<OpenedJob, { readonly ok: true }>;
 
 /** BullMQ gives every job an id; whoever writes to Redis by hand may not. */
@@ -219,7 +242,12 @@ function placeOf({ id = '', name }: Pick<Job, 'id' | 'name'>): JobPlace {
   return { id, name };
 }
 
-async function closeWorker(worker: Worker<unknown, SealedAnswer>, limit: number): Promise<void> {
+/** As BullMQ counts: this try not yet. */
+function isLastTry({ attemptsMade, opts }: Job): boolean {
+  return attemptsMade + 1 >= (opts.attempts ?? 1);
+}
+
+async function closeWorker(worker: SigningWorker, limit: number): Promise<void> {
   const over = new AbortController();
   const closed = worker.close().then(() => true);
   const late = delay(limit, false, { signal: over.signal });
