@@ -9,6 +9,7 @@ import { parseGun } from './gun.ts';
 import { keyId } from './key.ts';
 import type { UploadedFile } from './metafile.ts';
 import { isDelegation, parseRoleName, type RoleName } from './role.ts';
+import { PlainFiles } from './plain-files.ts';
 import { readStoredRoot, topLevelSigners } from './root.ts';
 import { checkServerPayload } from './server-roles.ts';
 import { checkSignatures } from './signed.ts';
@@ -33,6 +34,15 @@ function read(collection: string): Map<RoleName, UploadedFile> {
 
 test('there is real metadata to read', () => {
   expect(collections).not.toEqual([]);
+});
+
+test('targets as a real client lists them are not read; names that Go escapes are', () => {
+  const [plain, escaped] = ['notary-0.7', 'notary-0.7-names'].map((collection) =>
+    read(collection).get('targets')?.envelope.signed?.get('targets'),
+  );
+  expect(plain).toBeInstanceOf(PlainFiles);
+  expect(escaped).toBeInstanceOf(Map);
+  expect(escaped).not.toBeInstanceOf(PlainFiles);
 });
 
 describe.each(collections)('%s', (collection) => {
