@@ -63,6 +63,14 @@ describe('files as real clients list them', () => {
     expect(scan(text)).toBeUndefined();
   });
 
+  test('may have a name of many megabytes, which is no trouble for the pattern', () => {
+    const name = 'n'.repeat(64 * 1024 * 1024);
+
+    expect(scan(`{${file(name)}}`)).toBeInstanceOf(PlainFiles);
+    expect(scan(`{"${name}":{}}`)).toBeUndefined();
+    expect(scan(`{"${name}`)).toBeUndefined();
+  });
+
   test('are judged as they would be if they were read, and say the same', () => {
     const name = fc.oneof(
       fc.stringMatching(/^[a-z ]{0,3}$/),
